@@ -1,0 +1,1 @@
+"""What each board is made of, as data: one file a board, read and checked by `drivers/board.py`."""

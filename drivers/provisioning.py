@@ -1,0 +1,169 @@
+"""Gives a device its identity: who it is for the host, where the host is, and the master key.
+
+The key comes in two components or more that different people hold; the key is their XOR, so that one of them knows
+nothing. The check value (first 4 bytes of E(key, eight zero bytes)) is what people compare.
+
+What is written, in this order, so that a power cut at any point leaves a device that says it is not provisioned:
+
+    1  parameter terminal.number is deleted, if there was one
+    2  the vault is made anew: master key, own keys, the factory's operators
+    3  all parameters, in one commit
+
+A device that has both a vault and terminal.number is provisioned; it is done again only on request, and never while
+the ledger holds an open transaction: its reversal needs the keys and the numbers that it was sent with. Where the keys
+are lost already (wiped, damaged), new ones under the same numbers are what the reversal waits for: that is allowed.
+
+Source: reference/products.md §6 (split knowledge, dual control: PCI DSS 3.7.6, PCI PIN 3.1); reference/host.md §1.
+"""
+
+import json
+import os
+import re
+from collections import namedtuple
+from collections.abc import Sequence
+
+from drivers import vault_software
+from drivers.cup_keys import check_value
+from drivers.key_box import COST
+from drivers.libcrypto import cleanse
+from drivers.store import SqliteStore
+
+PARAMETERS = "parameters"  # the store's table: key = name, value = JSON in UTF-8
+TRANSACTIONS, OPEN = "transactions", "open"
+NUMBERS = ("terminal.number", "merchant.number")
+COMPONENT_BYTES = 16
+
+Summary = namedtuple("Summary", ("check_value", "again"))
+Setting = namedtuple("Setting", ("name", "kind", "default", "check", "wanted"))
+
+NEEDED = object()  # a setting without default
+
+
+class ProvisioningError(Exception):
+    """why: "setting", "component", "provisioned" or "open"; detail: which, and what would be right; never a key."""
+
+    def __init__(self, why: str, detail: str = "") -> None:
+        super().__init__("%s: %s" % (why, detail) if detail else why)
+        self.why = why
+        self.detail = detail
+
+
+def _matches(pattern):
+    compiled = re.compile(pattern)
+    return lambda value: compiled.fullmatch(value) is not None
+
+
+def _name_of_a_shop(value):
+    try:
+        return value.isprintable() and value.strip() != "" and len(value.encode("gb18030")) <= 40
+    except UnicodeEncodeError:
+        return False
+
+
+def _authority(value):
+    return value == "" or ("-----BEGIN CERTIFICATE-----" in value and "-----END CERTIFICATE-----" in value)
+
+
+# Field 41, field 42, field 43 of ISO 8583, then the way to the host.
+SETTINGS = (
+    Setting("terminal.number", str, NEEDED, _matches("[0-9A-Za-z]{8}"), "8 letters or digits"),
+    Setting("merchant.number", str, NEEDED, _matches("[0-9A-Za-z]{15}"), "15 letters or digits"),
+    Setting("merchant.name", str, NEEDED, _name_of_a_shop, "1 to 40 bytes of GB18030 text"),
+    Setting("host.address", str, NEEDED, _matches("[0-9A-Za-z:][0-9A-Za-z:.-]{1,252}"), "a name or an IP address"),
+    Setting("host.port", int, NEEDED, lambda value: 1 <= value <= 65535, "1 to 65535"),
+    Setting("host.tls", bool, True, lambda value: True, "true or false"),
+    Setting("host.authority", str, "", _authority, "certificates in PEM, or nothing for the system's"),
+    Setting("host.tpdu", str, "6000030000", _matches("60[0-9]{8}"), "60 and 8 digits"),
+)
+
+
+def checked_settings(settings: dict) -> dict:
+    """`settings` with the defaults put in. ProvisioningError("setting") names the first that is wrong, missing or unknown."""
+    unknown = set(settings) - {setting.name for setting in SETTINGS}
+    if unknown:
+        raise ProvisioningError("setting", "%s is unknown" % sorted(unknown)[0])
+    checked = {}
+    for name, kind, default, check, wanted in SETTINGS:
+        value = settings.get(name, default)
+        if value is NEEDED:
+            raise ProvisioningError("setting", "%s is missing: %s" % (name, wanted))
+        if type(value) is not kind or not check(value):
+            raise ProvisioningError("setting", "%s: %s" % (name, wanted))
+        checked[name] = value
+    return checked
+
+
+def combine(components: "Sequence[bytes | bytearray]") -> bytearray:
+    """The master key, 16 bytes, for the caller to wipe. ProvisioningError("component") for what makes no good key."""
+    if len(components) < 2:
+        raise ProvisioningError("component", "two at least")
+    key = bytearray(COMPONENT_BYTES)
+    for place, component in enumerate(components):
+        if len(component) != COMPONENT_BYTES:
+            raise ProvisioningError("component", "number %d does not have %d bytes" % (place + 1, COMPONENT_BYTES))
+        if not any(component):
+            raise ProvisioningError("component", "number %d is all zeros" % (place + 1))
+        for at in range(COMPONENT_BYTES):
+            key[at] ^= component[at]
+    # Bit 0 of each byte is parity, which the cipher ignores.
+    effective = bytes(byte & 0xFE for byte in key)
+    if effective[:8] == effective[8:]:
+        cleanse(key)
+        raise ProvisioningError("component", "together they make a single-length key")
+    return key
+
+
+def is_provisioned(folder: "str | os.PathLike") -> bool:
+    """Whether `folder` holds a device that was given its identity. Raises StoreError, OSError, CryptoError."""
+    if not os.path.isdir(folder) or vault_software.state(folder) == "empty":
+        return False
+    if not os.path.exists(os.path.join(folder, "store.db")):
+        return False
+    store = SqliteStore(None, {}, folder, read_only=True)
+    try:
+        return store.get(PARAMETERS, SETTINGS[0].name) is not None
+    finally:
+        store.close()
+
+
+def provision(
+    folder: "str | os.PathLike",
+    settings: dict,
+    components: "Sequence[bytes | bytearray]",
+    again: bool = False,
+    random=os.urandom,
+    cost: int = COST,
+) -> "Summary":
+    """Makes the device in `folder`, a new one or, with `again`, one that was provisioned before.
+
+    settings: {name: value} for SETTINGS; components: 16 bytes each. -> Summary(check value of the master key, whether
+    there was something to replace). Raises ProvisioningError; StoreError when a running terminal owns the folder, or
+    the store is damaged; OSError; CryptoError. Nothing is written before all of it is known to be good.
+    """
+    settings = checked_settings(settings)
+    master = combine(components)
+    try:
+        store = SqliteStore(None, {}, folder)
+        try:
+            first = SETTINGS[0].name
+            was = store.get(PARAMETERS, first) is not None
+            keys = vault_software.state(folder)
+            if was and keys != "empty" and not again:
+                raise ProvisioningError("provisioned")
+            if store.range(TRANSACTIONS, index=OPEN, limit=1):
+                same = all(store.get(PARAMETERS, name) == _json(settings[name]) for name in NUMBERS)
+                if keys == "ready" or not same:
+                    raise ProvisioningError("open")
+            if was:
+                store.commit([(PARAMETERS, first, None, None)])
+            vault_software.create(folder, master, random, cost)
+            store.commit([(PARAMETERS, name, _json(value), None) for name, value in settings.items()])
+            return Summary(check_value(master), was)
+        finally:
+            store.close()
+    finally:
+        cleanse(master)
+
+
+def _json(value):
+    return json.dumps(value, ensure_ascii=False).encode()

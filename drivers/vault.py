@@ -1,0 +1,267 @@
+"""The vault port over a key box and a keypad: tickets, entries, answers. Where the work is done is somebody else's choice.
+
+While a secret is typed the keypad belongs to the vault, and the firmware hears numbers of digits only:
+
+    state      event                          next
+    none       enter_pin, enter_password      typing: the keypad is borrowed
+    typing     digit, CLEAR, BACK             typing: SECRET_TYPED(n)
+    typing     ENTER, CANCEL                  ending: keys are swallowed
+    ending     its work is done               none: the keypad is given back, then the answer
+    any        stop(ticket)                   none: the keypad is given back, no answer
+    any        wipe()                         none: VAULT_REFUSED("wiped")
+
+A second entry ends the first with SECRET_STOPPED("cancel"). New working keys hold from VAULT_DONE on.
+
+Keys come from the keypad's thread, which may hold the keypad's own lock: nothing called from there borrows or gives
+back.
+
+Source: firmware/ports.py, class Vault.
+"""
+
+import hmac
+import threading
+
+from drivers import cup_keys
+from drivers.key_box import KINDS, KeyBox, Refused, checked_slots, password_digits, password_fits
+from drivers.libcrypto import cleanse
+from drivers.secret_entry import READY, STOPPED_CANCEL, TYPED, SecretEntry
+from firmware.events import (
+    SECRET_READY,
+    SECRET_STOPPED,
+    SECRET_TYPED,
+    VAULT_DONE,
+    VAULT_REFUSED,
+    Event,
+)
+
+PURPOSES = ("check", "new", "repeat")
+
+
+class Vault:
+    """`firmware.ports.Vault`. A subclass says what kind it is and where work is done.
+
+    quick(job)   does a job of microseconds, at once or later.
+    slow(job)    does a job of milliseconds (a hash, a sync) later, one after the other, and not in the keypad's thread.
+    """
+
+    mode = "software"
+    approved = False
+
+    def __init__(self, post, keys: KeyBox, keypad) -> None:
+        self._post = post
+        self._keys = keys
+        self._keypad = keypad
+        self._guard = threading.RLock()
+        self._lending = threading.Lock()
+        self._borrowed = False
+        self._typing = None  # the entry that the keys go to
+        self._open = None  # the entry that is owed an answer: the same, or one that is ending
+        self._chosen = None  # (operator, password record) between "new" and "repeat"
+
+    def quick(self, job) -> None:
+        job()
+
+    def slow(self, job) -> None:
+        raise NotImplementedError
+
+    # Answers at once.
+
+    @property
+    def state(self) -> str:
+        return self._keys.state
+
+    def check_value(self, slot: str) -> "bytes | None":
+        """4 bytes, or None when the slot is empty."""
+        return self._keys.check_value(slot)
+
+    def is_factory(self, operator: str) -> bool:
+        """Whether the operator still has the factory's password."""
+        return self._keys.is_factory(operator)
+
+    def wipe(self) -> None:
+        """Destroys every key at once."""
+        self._keys.wipe()
+        with self._guard:
+            entry = self._end()
+            self._choose(None)
+            if entry is not None:
+                self._post(Event(VAULT_REFUSED, entry.ticket, "wiped"))
+        self._lend()
+
+    # Answered by an event.
+
+    def load_keys(self, ticket: int, keys: "list[tuple[str, bytes, bytes]]") -> None:
+        keys = checked_slots(keys)
+        self._answer(self.slow, ticket, lambda: self._keys.load_keys(keys))
+
+    def mac(self, ticket: int, data: bytes) -> None:
+        self._answer(self.quick, ticket, lambda: self._keys.mac(data))
+
+    def check_mac(self, ticket: int, data: bytes, mac: bytes) -> None:
+        self._answer(self.quick, ticket, lambda: hmac.compare_digest(self._keys.mac(data), bytes(mac)))
+
+    def seal(self, ticket: int, data: bytes) -> None:
+        self._answer(self.quick, ticket, lambda: self._keys.seal(data))
+
+    def unseal(self, ticket: int, sealed: bytes) -> None:
+        self._answer(self.quick, ticket, lambda: self._keys.unseal(sealed))
+
+    def fingerprint(self, ticket: int, data: bytes) -> None:
+        self._answer(self.quick, ticket, lambda: self._keys.fingerprint(data))
+
+    def add_operator(self, ticket: int, operator: str) -> None:
+        password_digits(operator)
+        self._answer(self.slow, ticket, lambda: self._keys.add_operator(operator))
+
+    def remove_operator(self, ticket: int, operator: str) -> None:
+        if operator in KINDS:
+            raise ValueError("operator %s cannot be removed" % operator)
+        password_digits(operator)
+        self._answer(self.slow, ticket, lambda: self._keys.remove_operator(operator))
+
+    # Entries.
+
+    def enter_pin(self, ticket: int, pan: str, minimum: int, maximum: int) -> None:
+        least, most = cup_keys.PIN_DIGITS
+        if not least <= minimum <= maximum <= most:
+            raise ValueError("a PIN has 4 to 12 digits")
+        cup_keys.checked_pan(pan)
+        why = self._keys.refusal("pin")
+        if why:
+            self._refuse(ticket, why)
+        else:
+            self._begin(ticket, SecretEntry(minimum, maximum, bypass=True), lambda pin: self._keys.pin_block(pin, pan))
+
+    def enter_password(self, ticket: int, operator: str, purpose: str) -> None:
+        digits = password_digits(operator)
+        if purpose not in PURPOSES:
+            raise ValueError("purpose %r" % (purpose,))
+        if purpose == "repeat" and (self._chosen is None or self._chosen[0] != operator):
+            raise ValueError('"repeat" comes after "new"')
+        why = self._keys.refusal()
+        if purpose == "new" and not why and not self._keys.knows(operator):
+            why = "bad-data"
+        if why:
+            self._refuse(ticket, why)
+            return
+        work = {"check": self._check_password, "new": self._new_password, "repeat": self._repeat_password}[purpose]
+        if purpose != "repeat":
+            self._choose(None)
+        self._begin(ticket, SecretEntry(digits, digits), lambda typed: work(operator, typed))
+
+    def stop(self, ticket: int) -> None:
+        with self._guard:
+            if self._open is None or self._open.ticket != ticket:
+                return
+            self._end()
+            self._choose(None)
+        self._lend()
+
+    def _check_password(self, operator, typed):
+        return "right" if self._keys.check_password(operator, typed) else "wrong"
+
+    def _new_password(self, operator, typed):
+        record = self._keys.new_password(operator, typed)
+        if record is None:
+            return "weak"
+        self._choose((operator, record))
+        return "ok"
+
+    def _repeat_password(self, operator, typed):
+        with self._guard:
+            chosen, self._chosen = self._chosen, None
+        if chosen is None:
+            raise Refused("bad-data")
+        record = chosen[1]
+        if not password_fits(record, typed):
+            cleanse(record)
+            return "different"
+        self._keys.set_password(operator, record)
+        return "set"
+
+    def _choose(self, chosen):
+        with self._guard:
+            if self._chosen is not None:
+                cleanse(self._chosen[1])
+            self._chosen = chosen
+
+    # Behind the entries.
+
+    def _begin(self, ticket, secret, work):
+        with self._guard:
+            before = self._end()
+            if before is not None:
+                self._post(Event(SECRET_STOPPED, before.ticket, STOPPED_CANCEL))
+            self._typing = self._open = _Entry(ticket, secret, work)
+        self._lend()
+
+    def _end(self):
+        """Forgets the open entry, if any, and returns it."""
+        entry, self._typing, self._open = self._open, None, None
+        if entry is not None:
+            entry.secret.wipe()
+        return entry
+
+    def _lend(self):
+        """Lets the keypad be where it should be."""
+        with self._lending:
+            wanted = self._typing is not None
+            if wanted == self._borrowed:
+                return
+            self._borrowed = wanted
+            if wanted:
+                self._keypad.borrow(self._press)
+            else:
+                self._keypad.give_back()
+
+    def _press(self, key):
+        """In the keypad's thread."""
+        with self._guard:
+            entry = self._typing
+            if entry is None:
+                return
+            outcome = entry.secret.press(key)
+            if outcome is None:
+                return
+            if outcome == TYPED:
+                self._post(Event(SECRET_TYPED, entry.ticket, entry.secret.typed))
+                return
+            self._typing = None
+            digits = entry.secret.take() if outcome == READY else None
+        self.slow(lambda: self._finish(entry, outcome, digits))
+
+    def _finish(self, entry, outcome, digits):
+        self._lend()
+        name, value = SECRET_STOPPED, outcome
+        if digits is not None:
+            try:
+                if self._open is entry:
+                    name, value = SECRET_READY, entry.work(digits)
+            except Refused as refused:
+                name, value = VAULT_REFUSED, refused.why
+            finally:
+                cleanse(digits)
+        with self._guard:
+            if self._open is entry:
+                self._open = None
+                self._post(Event(name, entry.ticket, value))
+
+    def _answer(self, place, ticket, work):
+        def job():
+            try:
+                name, value = VAULT_DONE, work()
+            except Refused as refused:
+                name, value = VAULT_REFUSED, refused.why
+            self._post(Event(name, ticket, value))
+
+        place(job)
+
+    def _refuse(self, ticket, why):
+        self.quick(lambda: self._post(Event(VAULT_REFUSED, ticket, why)))
+
+
+class _Entry:
+    def __init__(self, ticket, secret, work):
+        self.ticket = ticket
+        self.secret = secret
+        self.work = work

@@ -1,0 +1,187 @@
+"""What a person wants to happen at the host, in words.
+
+    [rule] WHEN [on KIND[,KIND]] WHAT [VALUE]
+
+    amount 12.51 decline 51            this amount, to the fen
+    tail 51 decline 55                 an amount that ends so: 0.51, 12.51, ...
+    card 0004 decline 41               a card number that ends so, at least four digits
+    next cut-after                     the next message, whatever it is
+    next 3 on reversal silence         the next three reversals
+    always on sale late 40             every sale
+
+WHEN amount, tail and card mean sale, void and balance unless `on` says otherwise; next and always mean every message.
+The newest rule that fits wins. A rule with `next` is gone when it has been used up; `clear` forgets all.
+"""
+
+from collections import namedtuple
+
+from firmware.iso8583 import codes
+
+# What a rule does -> (what its value is, explanation).
+ACTIONS = {
+    "decline": ("code", "answers with this code and books nothing"),
+    "approve": ("code", "checks and books as usual, and answers with this code of success instead of 00"),
+    "silence": ("", "books, and never answers"),
+    "ignore": ("", "books nothing, and never answers"),
+    "late": ("seconds", "books at once, and answers so much later"),
+    "cut-before": ("", "closes the connection, and books nothing"),
+    "cut-after": ("", "books, and closes the connection without an answer"),
+    "wrong-mac": ("", "books, and answers with a MAC that is wrong"),
+    "no-mac": ("", "books, and answers without a MAC"),
+    "wrong-trace": ("", "books, and answers with another trace number"),
+    "wrong-amount": ("", "books, and answers with one fen more"),
+    "wrong-terminal": ("", "books, and answers with another terminal number"),
+    "split": ("", "books, and the answer arrives in three pieces"),
+    "merged": ("", "books, and an old answer arrives in front of the right one, in one piece"),
+    "twice": ("", "books, and the answer arrives twice"),
+    "half": ("", "books, and the connection breaks in the middle of the answer"),
+    "garbage": ("", "books, and answers with bytes that mean nothing"),
+    "require": ("digit", "books and answers as usual, and asks by the header for what the digit means (3: sign on)"),
+}
+KINDS = ("sale", "void", "balance", "reversal", "sign-on", "sign-off", "echo")
+FINANCIAL = ("sale", "void", "balance")
+MOST_SECONDS = 600
+
+
+class RuleError(ValueError):
+    """A text that is no rule; the message says which word is wrong and what would be right."""
+
+
+class Rule(namedtuple("Rule", "when value kinds action argument")):
+    """when: "amount", "tail", "card", "next", "always"; value: fen, digits, digits, count, None; kinds: tuple or ().
+
+    action: one of ACTIONS; argument: its value, text or int, or None. str() gives the text back.
+    """
+
+    def __str__(self) -> str:
+        words = [self.when]
+        if self.when == "amount":
+            words.append("%d.%02d" % divmod(self.value, 100))
+        elif self.when == "next":
+            words += [str(self.value)] if self.value > 1 else []
+        elif self.value is not None:
+            words.append(self.value)
+        if self.kinds:
+            words += ["on", ",".join(self.kinds)]
+        words.append(self.action)
+        if self.argument is not None:
+            words.append(str(self.argument))
+        return " ".join(words)
+
+    def fits(self, kind: str, amount_fen: "int | None", pan: str) -> bool:
+        if kind not in (self.kinds or (KINDS if self.when in ("next", "always") else FINANCIAL)):
+            return False
+        if self.when == "amount":
+            return amount_fen == self.value
+        if self.when == "tail":
+            return amount_fen is not None and ("%03d" % amount_fen).endswith(self.value)
+        if self.when == "card":
+            return pan.endswith(self.value)
+        return True
+
+
+def parse(text: str) -> Rule:
+    """The rule that `text` says. Raises RuleError."""
+    words = text.split()
+    if words[:1] == ["rule"]:
+        del words[0]
+
+    def take(what):
+        if not words:
+            raise RuleError(f"the rule ends before {what}")
+        return words.pop(0)
+
+    when, value = take("amount, tail, card, next or always"), None
+    if when == "amount":
+        value = fen(take("an amount"))
+    elif when in ("tail", "card"):
+        value = take("digits")
+        least = 4 if when == "card" else 1
+        if not (value.isascii() and value.isdigit() and least <= len(value) <= 19):
+            raise RuleError(f"{when} {value!r}: {least} to 19 digits")
+    elif when == "next":
+        value = 1
+        if words and words[0].isdigit():
+            value = int(words.pop(0))
+        if not 1 <= value <= 10_000:
+            raise RuleError(f"next {value}: 1 to 10000")
+    elif when != "always":
+        raise RuleError(f"{when!r}: amount, tail, card, next or always")
+    kinds = ()
+    if words[:1] == ["on"]:
+        del words[0]
+        kinds = tuple(take("a kind of message").split(","))
+        for kind in kinds:
+            if kind not in KINDS:
+                raise RuleError(f"{kind!r}: {', '.join(KINDS)}")
+    action = take("what to do")
+    if action not in ACTIONS:
+        raise RuleError(f"{action!r}: {', '.join(ACTIONS)}")
+    needs = ACTIONS[action][0]
+    argument = _argument(action, needs, take(f"the {needs}")) if needs else None
+    if words:
+        raise RuleError(f"{words[0]!r} is too much")
+    return Rule(when, value, kinds, action, argument)
+
+
+def _argument(action, needs, word):
+    if needs == "code":
+        word = word.upper()
+        if len(word) != 2 or not word.isalnum() or not word.isascii():
+            raise RuleError(f"{action} {word!r}: a response code of two characters")
+        if codes.approved(word) != (action == "approve"):
+            raise RuleError(f"{action} {word}: {word} is {'a' if codes.approved(word) else 'no'} code of success")
+        return word
+    if not (word.isascii() and word.isdigit()):
+        raise RuleError(f"{action} {word!r}: a number")
+    number = int(word[:6])
+    most = MOST_SECONDS if needs == "seconds" else 9
+    if number > most:
+        raise RuleError(f"{action} {word}: at most {most}")
+    return number
+
+
+def fen(text: str) -> int:
+    """"12.51" or "12" -> 1251. Raises RuleError."""
+    whole, point, part = text.partition(".")
+    if not (whole.isascii() and whole.isdigit() and len(whole) <= 10) or point and not (part.isascii() and part.isdigit() and len(part) == 2):
+        raise RuleError(f"{text!r}: an amount such as 12.51")
+    return int(whole) * 100 + int(part or 0)
+
+
+class Rules:
+    """The rules in force. Safe to change while messages are handled: each call works on whole lists."""
+
+    def __init__(self, texts: "tuple[str, ...]" = ()) -> None:
+        self._rules: list[Rule] = [parse(text) for text in texts]
+
+    def add(self, text: str) -> Rule:
+        """Puts a rule in force; one with the same condition takes the older one's place. Raises RuleError."""
+        rule = parse(text)
+        self._rules = [old for old in self._rules if old[:3] != rule[:3]] + [rule]
+        return rule
+
+    def remove(self, text: str) -> None:
+        """Takes back the rule that `text` says. Raises RuleError when there is none."""
+        rule = parse(text)
+        if rule not in self._rules:
+            raise RuleError(f"no such rule: {rule}")
+        self._rules = [old for old in self._rules if old != rule]
+
+    def clear(self) -> None:
+        self._rules = []
+
+    def list(self) -> "list[str]":
+        """The rules as text, oldest first."""
+        return [str(rule) for rule in self._rules]
+
+    def pick(self, kind: str, amount_fen: "int | None", pan: str) -> "Rule | None":
+        """The newest rule that fits this message; a `next` is counted down."""
+        for rule in reversed(self._rules):
+            if rule.fits(kind, amount_fen, pan):
+                if rule.when == "next":
+                    left = [rule._replace(value=rule.value - 1)] if rule.value > 1 else []
+                    at = self._rules.index(rule)
+                    self._rules = self._rules[:at] + left + self._rules[at + 1 :]
+                return rule
+        return None

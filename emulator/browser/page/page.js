@@ -1,0 +1,404 @@
+// The handheld's page. It knows nothing that the HTTP API does not say: one long poll brings what changed, and what a
+// person does goes out as one POST. State is drawn section by section, so a key costs one canvas, not a page.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const make = (tag, attributes = {}, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "text") node.textContent = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value);
+  }
+  node.append(...children);
+  return node;
+};
+const both = (zh, en) => [zh + " ", make("span", { lang: "en", text: en })];
+const money = (fen) => (fen < 0 ? "-" : "") + Math.floor(Math.abs(fen) / 100).toLocaleString("en") + "." + String(Math.abs(fen) % 100).padStart(2, "0");
+
+// ---- tables: what is on the panel and what it is called
+
+const KEYS = [
+  // token, face, word below, class, keyboard
+  ["1", "1", "", "", ["1"]], ["2", "2", "", "", ["2"]], ["3", "3", "", "", ["3"]], ["CANCEL", "取消", "CANCEL", "word cancel", ["Escape"]],
+  ["4", "4", "", "", ["4"]], ["5", "5", "", "five", ["5"]], ["6", "6", "", "", ["6"]], ["BACK", "退格", "BACK", "word back", ["Backspace"]],
+  ["7", "7", "", "", ["7"]], ["8", "8", "", "", ["8"]], ["9", "9", "", "", ["9"]], ["CLEAR", "清除", "CLEAR", "word clear", ["Delete"]],
+  [".", "00", "", "", [".", "*", "Decimal"]], ["0", "0", "", "", ["0"]], ["DOWN", "▼", "NEXT", "word down-key", ["ArrowDown", "ArrowRight"]], ["ENTER", "确认", "ENTER", "word enter", ["Enter"]],
+];
+const FAULTS = [
+  ["paper-out", "缺纸", "Paper out"], ["low-paper", "纸将尽", "Paper runs low"], ["cover-open", "纸仓盖打开", "Printer cover open"],
+  ["hot", "打印头过热", "Print head too hot"], ["printer-silent", "打印机无响应", "Printer silent"], ["line-down", "网络断开", "Line to the host down"],
+  ["reader-silent", "读卡器无响应", "Reader silent"], ["display-gone", "屏幕脱落", "Display gone"],
+];
+const KINDS = [["wire", "线路"], ["apdu", "卡片"], ["iso8583", "报文"], ["key", "按键"], ["power", "电源"], ["terminal", "终端"]];
+const POWER = { on: ["已开机", "on"], off: ["已关机", "off"], crashed: ["已崩溃", "crashed"] };
+const LOG_KEPT = 1500;
+
+// ---- talking to the emulator
+
+let tail = Promise.resolve(); // what a person does arrives in the order in which it was done
+function post(path, body) {
+  const sent = tail.then(async () => {
+    const reply = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+    if (!reply.ok) throw new Error((await reply.json()).error);
+  });
+  tail = sent.catch(() => {});
+  return sent.catch((error) => { say(error.message); throw error; });
+}
+const quietly = (promise) => promise.catch(() => {});
+
+let typed = []; // keys wait here while the ones before them travel
+function press(token) {
+  typed.push(token);
+  if (typed.length === 1) {
+    tail = tail.then(async () => {
+      const keys = typed.join(" ");
+      typed = [];
+      await fetch("/api/keys", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ keys }) });
+    }).catch(() => {});
+  }
+  wakeSound();
+}
+
+async function follow() {
+  let number = 0, session = "", patience = 500;
+  for (;;) {
+    try {
+      const reply = await fetch("/api/state" + (number ? "?since=" + number : ""), { cache: "no-store" });
+      if (!reply.ok) throw new Error(String(reply.status));
+      const state = await reply.json();
+      if (session && state.session !== session) { number = 0; session = ""; heard = null; $("log").replaceChildren(); continue; }
+      session = state.session;
+      number = state.number;
+      patience = 500;
+      $("gone").hidden = true;
+      for (const [name, draw] of Object.entries(DRAW)) if (name in state) draw(state[name], state);
+    } catch (error) {
+      $("gone").hidden = false;
+      await new Promise((done) => setTimeout(done, patience));
+      patience = Math.min(patience * 2, 5000);
+      number = 0;
+      heard = null;
+    }
+  }
+}
+
+function say(text) { $("spoken").textContent = text; }
+
+// ---- drawing, one function a section of the state
+
+const DRAW = { power: drawPower, screen: drawScreen, leds: drawLamps, sounds: hear, paper: drawPaper, cards: drawCards, faults: drawFaults, rules: drawRules, stop: drawStop, books: drawBooks, log: drawLog };
+
+function drawPower(power) {
+  const [zh, en] = POWER[power] || [power, power];
+  $("device").dataset.power = power;
+  $("link").className = "pill " + power;
+  $("link").replaceChildren(...both(zh, en));
+  $("power").setAttribute("aria-pressed", String(power === "on"));
+  isOn = power === "on";
+}
+let isOn = false;
+
+function drawScreen(screen) {
+  const canvas = $("screen");
+  if (canvas.width !== screen.width || canvas.height !== screen.height) { canvas.width = screen.width; canvas.height = screen.height; }
+  const context = canvas.getContext("2d");
+  const picture = context.createImageData(screen.width, screen.height);
+  const dots = new Uint32Array(picture.data.buffer);
+  const lit = 0xffffe1a9, dark = 0xff080503; // ABGR
+  screen.pixels.forEach((row, y) => {
+    for (let x = 0; x < screen.width; x++) dots[y * screen.width + x] = (parseInt(row[x >> 2], 16) >> (3 - (x & 3))) & 1 ? lit : dark;
+  });
+  context.putImageData(picture, 0, 0);
+  const words = screen.lines.join(" · ");
+  canvas.setAttribute("aria-label", "屏幕 Screen: " + (words || "（黑屏 dark）"));
+  say(screen.lines.join("，"));
+}
+
+function drawLamps(leds) {
+  const names = Object.keys(leds);
+  const box = $("lamps");
+  if (box.children.length !== names.length) box.replaceChildren(...names.map((_, i) => make("i", { class: i === names.length - 1 ? "red" : "" })));
+  names.forEach((name, i) => box.children[i].classList.toggle("lit", leds[name]));
+  box.setAttribute("aria-label", "指示灯 Lamps: " + (names.filter((name) => leds[name]).join(" ") || "—"));
+}
+
+// The paper hangs out of the slot; what was torn off lies among the slips.
+const strip = { number: 0, url: "" };
+async function drawPaper(paper) {
+  drawSlips(paper.torn);
+  strip.number = paper.number;
+  if (!paper.dots) { $("paper").hidden = true; return; }
+  const reply = await fetch("/api/paper.png?now=" + paper.number, { cache: "no-store" });
+  const url = URL.createObjectURL(await reply.blob());
+  if (strip.number !== paper.number) { URL.revokeObjectURL(url); return; } // there is newer paper on its way
+  const picture = $("paper-picture"), sheet = $("paper"), before = sheet.hidden ? 0 : sheet.offsetHeight;
+  picture.src = url;
+  picture.alt = paper.text;
+  await picture.decode().catch(() => {});
+  if (strip.url) URL.revokeObjectURL(strip.url);
+  strip.url = url;
+  sheet.hidden = false;
+  sheet.classList.remove("moving");
+  sheet.style.marginTop = Math.max(0, sheet.offsetHeight - before) + "px"; // new paper comes up out of the slot
+  sheet.getBoundingClientRect();
+  sheet.classList.add("moving");
+  sheet.style.marginTop = "0";
+}
+
+let slips = null; // numbers shown; null until the first answer
+function drawSlips(torn) {
+  if (slips && torn.some((number) => !slips.includes(number)) && !$("paper").hidden) {
+    const gone = $("paper").cloneNode(true);
+    for (const node of [gone, ...gone.querySelectorAll("[id]")]) node.removeAttribute("id");
+    gone.classList.add("leaving");
+    $("outlet").append(gone);
+    $("paper").hidden = true;
+    requestAnimationFrame(() => gone.classList.add("torn"));
+    setTimeout(() => gone.remove(), 450);
+  }
+  if (slips && String(slips) === String(torn)) return;
+  slips = torn;
+  $("no-slips").hidden = torn.length > 0;
+  $("slips").replaceChildren(...torn.slice().reverse().map((number) => {
+    const slip = make("button", { type: "button", class: "slip", title: "放大 enlarge", "aria-label": "小票 Slip " + number, onclick: () => slip.classList.toggle("large") }, make("img", { src: "/api/paper.png?torn=" + number, alt: "小票 Slip " + number }));
+    return slip;
+  }));
+}
+
+function drawCards(cards) {
+  const shelf = $("cards"), landed = $("landed"), focused = document.activeElement && document.activeElement.dataset.card;
+  shelf.replaceChildren();
+  landed.replaceChildren();
+  cards.forEach((card, look) => {
+    const picture = make("button", {
+      type: "button", class: "bankcard", "data-card": card.name, "data-look": card.bank ? look % 7 : 7, "aria-pressed": String(card.place === "reader"),
+      "aria-label": `${card.title} ${card.name} ${card.number}: ${card.place === "reader" ? "拿开 take away" : "放到感应区 put on the reader"}`,
+    }, make("b", { text: card.title }), make("small", { text: card.name }), symbol("chip", "chip"), make("span", { class: "number", text: card.number }), symbol("waves", "mark"));
+    carry(picture, card);
+    const place = make("div", { class: "place", role: "listitem" });
+    shelf.append(place);
+    (card.place === "reader" ? landed : place).append(picture);
+    if (focused === card.name) picture.focus({ preventScroll: true });
+  });
+}
+function symbol(name, className) {
+  const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), use = document.createElementNS(ns, "use");
+  svg.setAttribute("class", className);
+  svg.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", "#" + name);
+  svg.append(use);
+  return svg;
+}
+
+// A card is dragged, or clicked: from the shelf onto the reader, from the reader away.
+function carry(picture, card) {
+  const toggle = () => quietly(post("/api/card", card.place === "reader" ? { remove: card.name } : { place: card.name }));
+  let from = null, ghost = null;
+  const overReader = (event) => {
+    const box = $("reader").getBoundingClientRect();
+    return event.clientX > box.left - 40 && event.clientX < box.right + 40 && event.clientY > box.top - 60 && event.clientY < box.bottom + 30;
+  };
+  const drop = () => { if (ghost) ghost.remove(); ghost = null; from = null; picture.style.opacity = ""; $("reader").classList.remove("target"); };
+  picture.addEventListener("pointerdown", (event) => { if (event.button === 0) from = { x: event.clientX, y: event.clientY, id: event.pointerId }; });
+  picture.addEventListener("pointermove", (event) => {
+    if (!from || event.pointerId !== from.id) return;
+    if (!ghost && Math.hypot(event.clientX - from.x, event.clientY - from.y) > 7) {
+      picture.setPointerCapture(from.id);
+      ghost = picture.cloneNode(true);
+      ghost.classList.add("flying");
+      document.body.append(ghost);
+      picture.style.opacity = ".3";
+    }
+    if (ghost) {
+      ghost.style.left = event.clientX - 100 + "px";
+      ghost.style.top = event.clientY - 46 + "px";
+      $("reader").classList.toggle("target", overReader(event));
+    }
+  });
+  picture.addEventListener("pointerup", (event) => {
+    if (ghost) {
+      const there = overReader(event);
+      if (there !== (card.place === "reader")) toggle();
+      picture.dataset.dragged = "1";
+    }
+    drop();
+  });
+  picture.addEventListener("pointercancel", drop);
+  picture.addEventListener("click", (event) => {
+    if (picture.dataset.dragged) { delete picture.dataset.dragged; return; }
+    toggle();
+    if (event.detail) picture.blur(); // by mouse: the keyboard goes back to the keypad
+    wakeSound();
+  });
+}
+
+function drawFaults(faults) {
+  const box = $("faults");
+  const named = FAULTS.filter(([name]) => name in faults).concat(Object.keys(faults).filter((name) => !FAULTS.some((row) => row[0] === name)).map((name) => [name, name, ""]));
+  if (box.children.length !== named.length) {
+    box.replaceChildren(...named.map(([name, zh, en]) => {
+      const tick = make("input", { type: "checkbox", "data-fault": name, onchange: () => quietly(post("/api/fault", { name, on: tick.checked })) });
+      return make("label", {}, tick, zh + " ", make("span", { lang: "en", text: en }));
+    }));
+  }
+  for (const tick of box.querySelectorAll("input")) tick.checked = faults[tick.dataset.fault];
+}
+
+function drawRules(rules) {
+  $("rules").replaceChildren(...rules.now.map((text) => make("li", { text })));
+  if (!$("rules").children.length) $("rules").append(make("li", {}, ...both("主机照常应答", "the host answers as usual")));
+  $("rule").placeholder = rules.examples[0] || "";
+  $("rule-examples").replaceChildren(...rules.examples.map((value) => make("option", { value })));
+}
+
+function drawStop(point) {
+  $("armed").replaceChildren(...(point ? both("将在此处掉电：" + point, "the power goes here") : both("固件到达该点时掉电。", "The power goes when the firmware reaches the point.")));
+}
+
+function drawBooks(books) {
+  const table = (caption, heads, rows) => make("table", {}, make("caption", {}, ...caption), make("tr", {}, ...heads.map(([zh, en, look]) => make("th", { class: look || "", scope: "col" }, ...both(zh, en)))), ...rows);
+  $("books").replaceChildren(
+    table(both("交易", "Postings"), [["凭证号", "Trace"], ["种类", "Kind"], ["金额", "Amount", "money"], ["应答", "Code"], ["状态", "State"]],
+      books.postings.map((row) => make("tr", { class: row.stands ? "" : "undone" }, make("td", { text: row.trace }), make("td", { text: row.kind }), make("td", { class: "money", text: money(row.amount_fen) }), make("td", { text: row.code }), make("td", { text: row.state })))),
+    table(both("余额", "Balances"), [["卡片", "Card"], ["余额", "Balance", "money"]],
+      Object.entries(books.balances_fen).map(([name, fen]) => make("tr", {}, make("td", { text: name }), make("td", { class: "money", text: money(fen) })))));
+}
+
+// ---- the log
+
+const hidden = new Set();
+function drawLog(entries) {
+  const log = $("log"), atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  for (const entry of entries) {
+    const line = make("li", { "data-kind": entry.kind }, make("time", { text: (entry.at_ms / 1000).toFixed(3) }), make("b", { text: (KINDS.find((row) => row[0] === entry.kind) || ["", entry.kind])[1] }), make("pre", { text: entry.text }));
+    line.hidden = !wanted(line);
+    log.append(line);
+  }
+  while (log.children.length > LOG_KEPT) log.firstChild.remove();
+  if (atEnd) log.scrollTop = log.scrollHeight;
+}
+const wanted = (line) => !hidden.has(line.dataset.kind) && line.textContent.toLowerCase().includes($("filter").value.trim().toLowerCase());
+function filterLog() { for (const line of $("log").children) line.hidden = !wanted(line); $("log").scrollTop = $("log").scrollHeight; }
+
+// ---- sound
+
+let audio = null, heard = null;
+const soundOn = () => $("sound").getAttribute("aria-pressed") === "true";
+function wakeSound() {
+  if (!soundOn()) return;
+  audio = audio || new (window.AudioContext || window.webkitAudioContext)();
+  if (audio.state === "suspended") audio.resume();
+}
+let free = 0; // when the buzzer has nothing left to play
+function hear(sounds) {
+  const last = sounds.length ? sounds[sounds.length - 1].number : 0;
+  const fresh = heard === null ? [] : sounds.filter((sound) => sound.number > heard);
+  heard = Math.max(heard || 0, last);
+  if (!audio || audio.state !== "running" || !soundOn()) return;
+  for (const { hz, ms } of fresh) {
+    const at = Math.max(audio.currentTime + 0.005, free), end = at + Math.min(ms, 2000) / 1000;
+    if (at > audio.currentTime + 1) break;
+    const tone = audio.createOscillator(), volume = audio.createGain();
+    tone.type = "square";
+    tone.frequency.value = Math.min(Math.max(hz, 30), 12000);
+    volume.gain.setValueAtTime(0, at);
+    volume.gain.linearRampToValueAtTime(0.05, at + 0.003);
+    volume.gain.setValueAtTime(0.05, Math.max(at + 0.003, end - 0.004));
+    volume.gain.linearRampToValueAtTime(0, end);
+    tone.connect(volume).connect(audio.destination);
+    tone.start(at);
+    tone.stop(end + 0.01);
+    free = end + 0.012;
+  }
+}
+
+// ---- hands
+
+for (const [token, face, word, look] of KEYS) {
+  const key = make("button", { type: "button", class: "key " + look, "data-token": token, "aria-label": word ? `${face} ${word}` : face, text: face });
+  if (word) key.append(make("small", { text: word, "aria-hidden": "true" }));
+  key.addEventListener("pointerdown", (event) => event.preventDefault()); // focus stays: Enter on the keyboard is still the key ENTER
+  key.addEventListener("click", () => press(token));
+  $("keypad").append(key);
+}
+const BY_KEYBOARD = new Map(KEYS.flatMap(([token, , , , names]) => names.map((name) => [name, token])));
+const keyFace = (token) => $("keypad").querySelector(`[data-token="${CSS.escape(token)}"]`);
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
+  const on = event.target;
+  if (on.matches("input, textarea, select") || ((event.key === "Enter" || event.key === " ") && on.matches("button, a"))) return;
+  if (event.key.startsWith("Arrow") && on.matches("[role=tab], #log")) return;
+  const token = BY_KEYBOARD.get(event.key);
+  if (!token) return;
+  event.preventDefault();
+  if (event.repeat) return;
+  keyFace(token).classList.add("down");
+  press(token);
+});
+document.addEventListener("keyup", (event) => {
+  const token = BY_KEYBOARD.get(event.key);
+  if (token) keyFace(token).classList.remove("down");
+});
+for (const id of ["power", "plug", "crash", "sound"]) $(id).addEventListener("pointerdown", (event) => event.preventDefault());
+$("power").addEventListener("click", () => { wakeSound(); quietly(post("/api/power", { do: isOn ? "off" : "on" })); });
+$("plug").addEventListener("click", () => quietly(post("/api/power", { do: "plug" })));
+$("crash").addEventListener("click", () => quietly(post("/api/power", { do: "crash" })));
+$("sound").addEventListener("click", () => { $("sound").setAttribute("aria-pressed", String(!soundOn())); wakeSound(); });
+
+let pulled = null;
+$("paper").addEventListener("pointerdown", (event) => { pulled = { x: event.clientX, y: event.clientY }; $("paper").setPointerCapture(event.pointerId); });
+$("paper").addEventListener("pointermove", (event) => {
+  if (pulled) $("paper").style.transform = `rotate(${Math.max(-6, Math.min(6, (event.clientX - pulled.x) / 14))}deg) translateY(${Math.min(0, (event.clientY - pulled.y) / 3)}px)`;
+});
+const letGo = () => { pulled = null; $("paper").style.transform = ""; };
+$("paper").addEventListener("pointerup", (event) => {
+  const far = pulled && Math.hypot(event.clientX - pulled.x, event.clientY - pulled.y) > 40;
+  letGo();
+  if (far) { tornByDrag = true; tear(); }
+});
+$("paper").addEventListener("pointercancel", letGo);
+let tornByDrag = false;
+$("paper").addEventListener("click", () => { if (tornByDrag) tornByDrag = false; else tear(); });
+const tear = () => { quietly(post("/api/paper", { tear: true })); $("paper").blur(); };
+
+$("rule-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  $("rule-error").textContent = "";
+  try { await post("/api/fault", { rule: $("rule").value || $("rule").placeholder }); $("rule").value = ""; } catch (error) { $("rule-error").textContent = error.message; }
+});
+$("stop-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  quietly(post("/api/fault", { stop: $("stop").value || $("stop").placeholder }));
+});
+
+const tabs = [...document.querySelectorAll("[role=tab]")];
+function open(tab) {
+  for (const other of tabs) {
+    other.setAttribute("aria-selected", String(other === tab));
+    other.tabIndex = other === tab ? 0 : -1;
+    $(other.getAttribute("aria-controls")).hidden = other !== tab;
+  }
+  if (tab.id === "tab-log") $("log").scrollTop = $("log").scrollHeight;
+}
+tabs.forEach((tab, i) => {
+  tab.addEventListener("click", (event) => { open(tab); if (event.detail) tab.blur(); });
+  tab.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step) { const next = tabs[(i + step + tabs.length) % tabs.length]; open(next); next.focus(); }
+  });
+});
+
+for (const [kind, zh] of KINDS) {
+  const chip = make("button", { type: "button", "aria-pressed": "true", text: zh, title: kind, onclick: () => {
+    if (!hidden.delete(kind)) hidden.add(kind);
+    chip.setAttribute("aria-pressed", String(!hidden.has(kind)));
+    filterLog();
+    chip.blur();
+  } });
+  $("kinds").append(chip);
+}
+$("filter").addEventListener("input", filterLog);
+$("clear-log").addEventListener("click", () => { $("log").replaceChildren(); $("clear-log").blur(); });
+
+follow();

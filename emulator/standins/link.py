@@ -1,0 +1,167 @@
+"""The network in process: connections to hosts that are functions, with the faults of a real line.
+
+A host is a callable that is asked once a connection and returns the conversation's other side:
+
+    open() -> receive
+    receive(data) -> [(delay_ms, answer)]    answer: bytes, or None when the host closes the connection
+
+`receive` gets bytes in the pieces that were sent. A host that wants whole messages is wrapped: `framed(handle)`
+cuts the stream at its 2-byte length and calls `handle(frame)` with each whole frame, length included.
+
+    link = StandIn(world)
+    link.hosts["10.0.0.1", 8583] = framed(acquirer.handle)
+
+Faults are attributes that may change at any time:
+
+    down        None, or the reason with which each attempt to connect ends
+    deaf        what is sent never reaches the host (nothing is booked); the line stays up
+    silent      what the host answers never reaches us (it has booked); the line stays up
+    cut         None; "before": the line breaks before the host has got the bytes; "after": it gets and books them
+                and the line breaks before its answer
+    split       0, or answers arrive in pieces of so many bytes
+    merged      all answers to one message arrive in one piece
+    late_ms     added to the delay of each answer
+"""
+
+from drivers.link import check_where
+from firmware.events import LINK_DATA, LINK_DOWN, LINK_UP, Event
+
+
+def framed(handle):
+    """A host out of `handle(frame) -> [(delay_ms, answer)]`; frame: a 2-byte big-endian length and so many bytes."""
+
+    def open_conversation():
+        waiting = bytearray()
+
+        def receive(data):
+            waiting.extend(data)
+            answers = []
+            while len(waiting) >= 2:
+                end = 2 + int.from_bytes(waiting[:2], "big")
+                if len(waiting) < end:
+                    break
+                frame = bytes(waiting[:end])
+                del waiting[:end]
+                answers.extend(handle(frame))
+            return answers
+
+        return receive
+
+    return open_conversation
+
+
+class StandIn:
+    """`ports.Link`. `reach` is called with the named points, as by `drivers.link`, before the world goes on."""
+
+    def __init__(self, world, reach=None):
+        self.world = world
+        self.reach = reach or (lambda point: None)
+        self.hosts: dict = {}
+        self.connect_ms = 20
+        self.travel_ms = 10
+        self.down: str | None = None
+        self.deaf = False
+        self.silent = False
+        self.cut: str | None = None
+        self.split = 0
+        self.merged = False
+        self.late_ms = 0
+        self._open: dict = {}
+
+    # The port.
+
+    def connect(self, ticket: int, where: dict) -> None:
+        check_where(where)
+        if ticket in self._open:
+            raise ValueError(f"link: ticket {ticket} is already open")
+        self._open[ticket] = _Conversation()
+        self.reach("link:connect")
+        why = self.down
+        host = self.hosts.get((where["address"], where["port"]))
+        if why is None and host is None:
+            known = any(address == where["address"] for address, port in self.hosts)
+            why = "refused" if known else "unreachable"
+        if why is None:
+            self._later(self.connect_ms, ticket, lambda talk: self._up(ticket, talk, host))
+        else:
+            after = where["connect_ms"] if why == "timeout" else self.connect_ms
+            self._later(after, ticket, lambda talk: self._end(ticket, why))
+
+    def send(self, ticket: int, data: bytes) -> None:
+        talk = self._open.get(ticket)
+        if talk is None or talk.receive is None or not data:
+            return
+        data = bytes(data)
+        self.reach("link:send")
+        if not self.deaf and self.cut != "before":
+            # The host goes on with what has left us, whatever becomes of the connection.
+            cut = self.cut
+            self.world.later(self.travel_ms, lambda: self._arrive(ticket, talk, data, cut))
+        self.reach("link:sent")
+        if self.cut:
+            self._later(2 * self.travel_ms, ticket, lambda talk: self._end(ticket, "broken"))
+
+    def close(self, ticket: int | None = None) -> None:
+        """Ends one connection, or all of them: the device has lost its power."""
+        if ticket is None:
+            self._open.clear()
+        else:
+            self._open.pop(ticket, None)
+
+    # What a person or a test does to the line.
+
+    def drop(self) -> None:
+        """The line goes down under all open connections."""
+        for ticket, talk in list(self._open.items()):
+            if talk.receive is not None:
+                self._end(ticket, "broken")
+
+    # The line itself.
+
+    def _later(self, ms, ticket, act):
+        """Runs act(conversation) unless the ticket has been closed meanwhile."""
+        talk = self._open[ticket]
+        self.world.later(ms, lambda: self._open.get(ticket) is talk and act(talk))
+
+    def _up(self, ticket, talk, host):
+        talk.receive = host()
+        self.world.post(Event(LINK_UP, ticket, None))
+
+    def _arrive(self, ticket, talk, data, cut):
+        answers = talk.receive(data)
+        if cut or self.silent:
+            return
+        if self.merged:
+            answers = _merge(answers)
+        for delay_ms, answer in answers:
+            delay_ms += self.travel_ms + self.late_ms
+            if self._open.get(ticket) is not talk:
+                return
+            if answer is None:
+                self._later(delay_ms, ticket, lambda talk: self._end(ticket, "closed"))
+                continue
+            size = self.split or len(answer) or 1
+            for start in range(0, len(answer), size):
+                piece = bytes(answer[start : start + size])
+                self._later(delay_ms + start // size, ticket, lambda talk, piece=piece: self._hear(ticket, piece))
+
+    def _hear(self, ticket, piece):
+        self.reach("link:receive")
+        self.world.post(Event(LINK_DATA, ticket, piece))
+
+    def _end(self, ticket, why):
+        del self._open[ticket]
+        self.world.post(Event(LINK_DOWN, ticket, why))
+
+
+class _Conversation:
+    def __init__(self):
+        self.receive = None  # until the line is up
+
+
+def _merge(answers):
+    """One answer at the time of the last, and the closing after it if there is one."""
+    data = b"".join(answer for delay_ms, answer in answers if answer is not None)
+    last = max((delay_ms for delay_ms, answer in answers if answer is not None), default=0)
+    merged = [(last, data)] if data else []
+    return merged + [(delay_ms, None) for delay_ms, answer in answers if answer is None]

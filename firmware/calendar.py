@@ -1,0 +1,103 @@
+"""Civil time without a time zone database, from a clock that may be wrong.
+
+The board's clock starts in the past when it has no battery, and F12/F13 of a host's reply carry no year. So the
+terminal keeps an offset to the board's clock, set at each sign-on; the year is the one that brings the host's
+date nearest to the last date that is trusted. A clock that is behind the last transaction is not trusted, and
+neither is one that no host has confirmed since the terminal was made.
+
+Dates are (year, month, day, hour, minute, second), local. China has one zone and no summer time.
+"""
+
+EPOCH_DAYS = 719468  # days from 0000-03-01 to 1970-01-01
+
+
+def days(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01 of a date of the Gregorian calendar."""
+    if month <= 2:
+        year -= 1
+        month += 12
+    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 1 - EPOCH_DAYS
+
+
+def date(seconds: int) -> "tuple[int, int, int, int, int, int]":
+    """The civil date of local seconds since 1970-01-01."""
+    day, rest = divmod(seconds, 86400)
+    day += EPOCH_DAYS
+    era, of_era = divmod(day, 146097)
+    year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    shifted = (5 * of_year + 2) // 153
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    year += era * 400 + (1 if month <= 2 else 0)
+    return (year, month, of_year - (153 * shifted + 2) // 5 + 1, rest // 3600, rest // 60 % 60, rest % 60)
+
+
+def seconds(when: "tuple[int, int, int, int, int, int]") -> int:
+    return days(when[0], when[1], when[2]) * 86400 + when[3] * 3600 + when[4] * 60 + when[5]
+
+
+def stamp(when: "tuple") -> str:
+    """(2026, 11, 20, 10, 34, 0) -> "20261120103400"."""
+    return "%04d%02d%02d%02d%02d%02d" % tuple(when)
+
+
+def parse_stamp(text: str) -> "tuple":
+    """The other way; ValueError when it is no date."""
+    if len(text) != 14 or not text.isdigit():
+        raise ValueError("not a time stamp")
+    when = (int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), int(text[12:]))
+    if not (1 <= when[1] <= 12 and 1 <= when[2] <= 31 and when[3] < 24 and when[4] < 60 and when[5] < 60):
+        raise ValueError("not a date")
+    return when
+
+
+class Calendar:
+    """What time it is for the terminal.
+
+    trusted is False until a host has set the clock or while it is behind `floor`, the last date written to the ledger.
+    """
+
+    def __init__(self, clock: "object", zone_minutes: int) -> None:
+        self._clock = clock
+        self._zone_s = zone_minutes * 60
+        self.offset_s = 0
+        self.confirmed = False
+        self.floor_s = 0
+
+    def restore(self, offset_s: int, confirmed: bool, floor_s: int) -> None:
+        """As it was stored before the restart."""
+        self.offset_s = offset_s
+        self.confirmed = confirmed
+        self.floor_s = floor_s
+
+    def now_s(self) -> int:
+        """Local seconds since 1970-01-01. Never before the last transaction: time does not run backwards on paper."""
+        return max(self._clock.utc_s() + self._zone_s + self.offset_s, self.floor_s)
+
+    def now(self) -> "tuple":
+        return date(self.now_s())
+
+    @property
+    def trusted(self) -> bool:
+        return self.confirmed and self._clock.utc_s() + self._zone_s + self.offset_s >= self.floor_s
+
+    def jumped(self, ms: int) -> None:
+        """The board's clock was set by somebody: keep our time where it was, and trust it less."""
+        self.offset_s -= ms // 1000
+        self.confirmed = False
+
+    def set_by_host(self, mmdd: str, hhmmss: str) -> None:
+        """F13 and F12 of a reply; the year is the nearest to what we believe. ValueError when they are no date."""
+        if len(mmdd) != 4 or len(hhmmss) != 6 or not (mmdd + hhmmss).isdigit():
+            raise ValueError("not a date")
+        believed = self.now_s()
+        best = None
+        year = date(believed)[0]
+        for candidate in (year - 1, year, year + 1):
+            when = parse_stamp("%04d%s%s" % (candidate, mmdd, hhmmss))
+            s = seconds(when)
+            if best is None or abs(s - believed) < abs(best - believed):
+                best = s
+        self.offset_s = best - (self._clock.utc_s() + self._zone_s)
+        self.confirmed = True
+        self.floor_s = min(self.floor_s, best)

@@ -1,0 +1,181 @@
+"""Entry Point: which application of the card goes to which kernel.
+
+    pre-processing   before the tap: what the amount means for each row; 9F66 is ready before the field is on
+    directory        SELECT 2PAY.SYS.DDF01: names, priorities, kernels that the card would like
+    candidates       every row that fits an entry, and whose kernel the entry accepts; best priority first
+    final selection  SELECT the best; an application that does not answer is dropped, the next is taken
+
+Source: EMV Book B, 3.1 and 3.3.
+"""
+
+from firmware.emv import apdu, card, dol, tlv
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from firmware.emv.settings import Application, Request, Settings
+
+MAX_ENTRIES = 32
+
+VISA = b"\xa0\x00\x00\x00\x03"
+# The kernel of a card that names none, by the first five bytes of its application (Book B, table 3-6).
+DEFAULT_KERNELS = (
+    (b"\xa0\x00\x00\x00\x04", b"\x02"),  # Mastercard
+    (VISA, b"\x03"),
+    (b"\xa0\x00\x00\x00\x25", b"\x04"),  # American Express
+    (b"\xa0\x00\x00\x00\x65", b"\x05"),  # JCB
+    (b"\xa0\x00\x00\x01\x52", b"\x06"),  # Discover
+    (b"\xa0\x00\x00\x03\x24", b"\x06"),  # Discover
+    (b"\xa0\x00\x00\x03\x33", b"\x07"),  # UnionPay
+)
+_ANY = b""
+
+
+class Combination:
+    """A row after pre-processing: an application that this amount may use.
+
+    application, ttq (bytes or None), and what the amount did: status_check, zero_amount, floor_exceeded, cvm_exceeded.
+    """
+
+    def __init__(self, application: "Application") -> None:
+        self.application = application
+        self.ttq: bytes | None = None
+        self.status_check = self.zero_amount = self.floor_exceeded = self.cvm_exceeded = False
+
+
+class Candidate:
+    """An entry of the card's directory with a combination that takes it. `order` is its place in the directory."""
+
+    def __init__(self, combination: Combination, name: bytes, priority: int, order: int, extension: bytes, label: bytes) -> None:
+        self.combination = combination
+        self.name = name
+        self.priority = priority
+        self.order = order
+        self.extension = extension
+        self.label = label
+
+
+class Selected:
+    """An application that answered: candidate, its FCI as a tree, and its parsed PDOL or None."""
+
+    def __init__(self, candidate: Candidate, fci: "tlv.Tree", pdol: "list[tuple[int, int]] | None") -> None:
+        self.candidate = candidate
+        self.fci = fci
+        self.pdol = pdol
+
+
+def prepare(settings: "Settings", request: "Request", kernels: "tuple[bytes, ...] | None" = None) -> "list[Combination]":
+    """Pre-processing: the combinations that this amount may use. `kernels`: those the terminal has; None: all."""
+    ready = []
+    for row in settings.applications:
+        if kernels is not None and row.kernel not in kernels:
+            continue
+        combination = _prepare(row, request.amount_fen)
+        if combination is not None:
+            ready.append(combination)
+    return ready
+
+
+def _prepare(row, amount):
+    it = Combination(row)
+    offline_only = row.ttq is not None and row.ttq[0] & 0x08
+    it.status_check = amount == row.status_check_fen
+    it.zero_amount = amount == 0
+    if it.zero_amount and (not row.zero_amount_allowed or offline_only):
+        return None
+    if row.transaction_limit_fen is not None and amount >= row.transaction_limit_fen:
+        return None
+    floor = row.floor_limit_fen if row.floor_limit_fen is not None else row.terminal_floor_limit_fen
+    it.floor_exceeded = floor is not None and amount > floor
+    it.cvm_exceeded = row.cvm_limit_fen is not None and amount >= row.cvm_limit_fen
+    if row.ttq is not None:
+        second = row.ttq[1] & 0x3F
+        if it.floor_exceeded or it.status_check or it.zero_amount:
+            second |= 0x80
+        if it.cvm_exceeded:
+            second |= 0x40
+        it.ttq = row.ttq[:1] + bytes((second,)) + row.ttq[2:]
+    return it
+
+
+def candidates(combinations: "list[Combination]") -> "Generator[bytes, bytes | None, list[Candidate]]":
+    """Asks the card for its directory: the candidates, best first. Ends the tap when there is none."""
+    data, status = yield from card.exchange(apdu.select(apdu.PPSE))
+    if status != apdu.OK:
+        raise card.Ended("no-directory")
+    fci = tlv.find(card.template(data, 0x6F), 0xBF0C)
+    if not isinstance(fci, list):
+        raise card.Ended("no-directory")
+    found = []
+    order = 0
+    for tag, entry in fci:
+        if tag == 0x61 and order < MAX_ENTRIES:
+            found.extend(_match(combinations, entry, order))
+            order += 1
+    if not found:
+        raise card.Ended("no-application")
+    # The place in the list makes the order the same where sorting is not stable.
+    ranked = [(one.priority, one.order, at) for at, one in enumerate(found)]
+    ranked.sort()
+    return [found[at] for _, _, at in ranked]
+
+
+def _match(combinations, entry, order):
+    """The candidates of one directory entry; none for an entry that is not well formed."""
+    fields = {}
+    for tag, value in entry:
+        fields.setdefault(tag, value)
+    name = fields.get(0x4F, b"")
+    kernel = _requested_kernel(fields.get(0x9F2A, b""), name)
+    if not 5 <= len(name) <= 16 or kernel is None:
+        return []
+    rank = fields.get(0x87, b"\x00")
+    priority = (rank[0] & 15 if rank else 0) or 16  # no priority comes last
+    extension, label = fields.get(0x9F29, b""), fields.get(0x9F12) or fields.get(0x50, b"")
+    return [
+        Candidate(one, name, priority, order, extension, label)
+        for one in combinations
+        if one.application.matches(name) and kernel in (_ANY, one.application.kernel)
+    ]
+
+
+def _requested_kernel(asked, name):
+    """The kernel that an entry wants, _ANY, or None when the wish cannot be read (Book B, 3.3.2.5 step 3 C)."""
+    if not asked:
+        for scheme, kernel in DEFAULT_KERNELS:
+            if name.startswith(scheme):
+                return kernel
+        return _ANY
+    if asked[0] < 0x80:
+        return asked[:1] if asked[0] else _ANY
+    if len(asked) < 3:
+        return None
+    return asked[:3] if asked[0] & 0x3F else _ANY
+
+
+def select(ranked: "list[Candidate]", combinations: "list[Combination]") -> "Generator[bytes, bytes | None, Selected]":
+    """Final selection. Takes candidates off the list until one answers. Ends the tap when none is left."""
+    while ranked:
+        one = ranked.pop(0)
+        name = one.name
+        if one.combination.application.extended_selection and len(name) + len(one.extension) <= 16:
+            name += one.extension
+        data, status = yield from card.exchange(apdu.select(name))
+        if status != apdu.OK:
+            continue
+        fci = card.template(data, 0x6F)
+        pdol = tlv.find(fci, 0x9F38)
+        pdol = dol.parse(pdol) if pdol else None
+        if one.combination.application.kernel == b"\x03" and name.startswith(VISA) and not _asks(pdol, 0x9F66):
+            # An old Visa card: kernel 1 if the terminal has it, else not at all (Book B, 3.3.3.3).
+            other = [it for it in combinations if it.application.kernel == b"\x01" and it.application.matches(one.name)]
+            if not other:
+                continue
+            one.combination = other[0]
+        return Selected(one, fci, pdol)
+    raise card.Ended("no-application")
+
+
+def _asks(pdol, tag):
+    return pdol is not None and any([name == tag for name, _ in pdol])

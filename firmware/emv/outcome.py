@@ -1,0 +1,111 @@
+"""What a tap came to: the kernel's and Entry Point's outcome, and the data that the terminal goes on with.
+
+    status                    what the terminal does
+    online                    PIN if `cvm` says so, then ask the issuer
+    approved                  approved offline (no kernel here does it yet: data authentication comes first)
+    declined                  no money moves; the card said no, or may not be used
+    select-next               inside the tap only: the next application of the card
+    try-again                 the same card once more (`message` may send the person to the phone)
+    try-another-interface     insert or swipe this card
+    end-application           this card cannot be used here
+
+    cvm                       how the holder is verified
+    none                      not at all
+    online-pin                a PIN, sent to the issuer
+    signature                 on the slip
+    cdcvm                     done on the holder's own device
+
+Sources: EMV Book A, 9.4 (messages) and Book B, 3.5 (outcomes).
+"""
+
+from binascii import hexlify
+
+from firmware.emv import tags as dictionary
+from firmware.emv import tlv
+
+ONLINE = "online"
+APPROVED = "approved"
+DECLINED = "declined"
+SELECT_NEXT = "select-next"
+TRY_AGAIN = "try-again"
+TRY_ANOTHER_INTERFACE = "try-another-interface"
+END_APPLICATION = "end-application"
+STATUSES = (ONLINE, APPROVED, DECLINED, TRY_AGAIN, TRY_ANOTHER_INTERFACE, END_APPLICATION)
+
+NO_CVM, ONLINE_PIN, SIGNATURE, CDCVM = "none", "online-pin", "signature", "cdcvm"
+METHODS = (NO_CVM, ONLINE_PIN, SIGNATURE, CDCVM)
+
+# Message identifiers of EMV Book A, table 9-3, by name.
+MESSAGES = (
+    (0x03, "approved"),
+    (0x07, "not-authorised"),
+    (0x09, "enter-pin"),
+    (0x0F, "processing-error"),
+    (0x10, "remove-card"),
+    (0x14, "welcome"),
+    (0x15, "present-card"),
+    (0x16, "processing"),
+    (0x17, "card-read-ok"),
+    (0x18, "insert-or-swipe"),
+    (0x19, "present-one-card"),
+    (0x1A, "approved-sign"),
+    (0x1B, "authorising"),
+    (0x1C, "try-another-card"),
+    (0x1D, "insert-card"),
+    (0x1E, "clear"),
+    (0x20, "see-phone"),
+    (0x21, "try-again"),
+)
+
+# Field 55 of a UnionPay sale, in the order of the acquirers' own terminals; what is absent is left out.
+FIELD_55 = (
+    0x9F26, 0x9F27, 0x9F10, 0x9F37, 0x9F36, 0x95, 0x9A, 0x9C, 0x9F02, 0x5F2A, 0x82, 0x9F1A, 0x9F03, 0x9F33,
+    0x9F34, 0x9F35, 0x9F1E, 0x84, 0x9F09, 0x9F41, 0x9F63, 0x9F74,
+)  # fmt: skip
+# Of its reversal.
+FIELD_55_REVERSAL = (0x95, 0x9F1E, 0x9F10, 0x9F36, 0xDF31)
+
+
+class Outcome:
+    """The result of a tap.
+
+    status, cvm, message   as above; message is a name from MESSAGES
+    why          a word for the log and the page: "arqc", "aac", "expired", "lost", "malformed", "no-application" ...
+    cvm_required bool: the amount reached the terminal's own CVM limit (so a PIN may be the terminal's rule, not the card's)
+    pan          digits, "" when not read           track2   PAN D YYMM SSS ..., "" when not read
+    expiry       "YYMM" or ""                       sequence "001", or "" when the card has none
+    service      three digits of track 2 or ""
+    aid          hex of the card's application      label    printable ASCII, its name, or ""
+    kernel       hex of the kernel identifier, or ""
+    tags         {tag: bytes}: all that card and terminal said, card number included
+    """
+
+    def __init__(self, status: str, message: str, why: str) -> None:
+        self.status = status
+        self.message = message
+        self.why = why
+        self.cvm = NO_CVM
+        self.cvm_required = False
+        self.pan = self.track2 = self.expiry = self.sequence = self.service = ""
+        self.aid = self.label = self.kernel = ""
+        self.tags: dict[int, bytes] = {}
+
+    def field55(self, order: "tuple[int, ...]" = FIELD_55) -> bytes:
+        """The objects of `order` that are there, as TLV, in that order."""
+        return tlv.encode([(tag, self.tags[tag]) for tag in order if tag in self.tags])
+
+    def hex_of(self, tag: int) -> str:
+        """An object in upper-case hex for a slip, "" when it is not there. Raises ValueError for a card number or a secret."""
+        if tag in dictionary.NUMBERS or tag in dictionary.SECRETS:
+            raise ValueError("tag %X is not for paper" % tag)
+        return hexlify(self.tags.get(tag, b"")).decode().upper()
+
+    def forget(self) -> None:
+        """Drops card number, track and all data: the transaction is over."""
+        self.pan = self.track2 = ""
+        self.tags = {}
+
+    def __repr__(self) -> str:
+        return "Outcome(%s, %s, cvm %s, %s %s)" % (
+            self.status, self.why, self.cvm, dictionary.mask_digits(self.pan) or "no card number", self.aid
+        )  # fmt: skip

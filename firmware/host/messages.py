@@ -1,0 +1,196 @@
+"""Which fields a request carries and which replies belong to it.
+
+Pure functions: a draft or a record in, fields out. The codec knows how fields are written (`iso8583`), the
+session when they travel (`session`). Source: host.md §2, §3, §6.
+"""
+
+from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
+import json
+
+from firmware.iso8583 import unionpay
+from firmware.money import masked
+from firmware.transactions import BY_NAME
+
+
+def identity(terminal: "object") -> "dict[int, object]":
+    return {41: terminal.parameter("terminal.number"), 42: terminal.parameter("merchant.number")}
+
+
+def request(terminal: "object", draft: "object", trace: str) -> "tuple[str, dict]":
+    """The authorisation request of a draft: MTI and fields, F64 still empty."""
+    row = draft.row
+    fields = identity(terminal)
+    fields[3] = row.processing
+    if row.money:
+        fields[4] = "%012d" % draft.fen
+    fields[11] = trace
+    fields[22] = draft.entry + ("1" if draft.pin_block else "2")
+    fields[25] = row.condition
+    fields[49] = unionpay.CURRENCY
+    fields[60] = unionpay.financial(row.kind, terminal.ledger.batch, partial=False)
+    fields[2] = draft.pan
+    if draft.expiry:
+        fields[14] = draft.expiry
+    card = draft.card
+    if card is not None:
+        if card.sequence:
+            fields[23] = card.sequence
+        if card.track2:
+            fields[35] = card.track2
+        fields[55] = card.field55(unionpay.ONLINE_TAGS)
+    if draft.pin_block:
+        fields[26] = unionpay.PIN_CAPTURE
+        fields[52] = draft.pin_block
+    if draft.pin_block or 35 in fields:
+        fields[53] = unionpay.security(bool(draft.pin_block))
+    original = draft.original
+    if original is not None:
+        fields[37] = original.get("reference") or "000000000000"
+        if original.get("authorisation"):
+            fields[38] = original["authorisation"]
+        fields[61] = unionpay.original(original["batch"], original["trace"])
+    return row.mti, fields
+
+
+def record(terminal: "object", draft: "object", trace: str, sealed: bytes) -> "dict":
+    """What the ledger keeps of a request: no track, no PIN block, the card number only as the vault's ciphertext."""
+    card = draft.card
+    kept = {
+        "kind": draft.row.name,
+        "trace": trace,
+        "fen": draft.fen,
+        "at": terminal.calendar_stamp(),
+        "operator": terminal.operator,
+        "entry": draft.entry,
+        "pin": bool(draft.pin_block),
+        "cvm": draft.cvm,
+        "pan": masked(draft.pan),
+        "sealed": b2a_base64(sealed).decode().strip(),
+        "original": draft.original["id"] if draft.original is not None else 0,
+    }
+    if draft.original is not None:
+        kept["undoes"] = {name: draft.original.get(name, "") for name in ("trace", "batch", "reference", "authorisation", "at")}
+    if card is not None:
+        kept["sequence"] = card.sequence
+        kept["reversal55"] = hexlify(card.field55(unionpay.REVERSAL_TAGS)).decode()
+        kept["chip"] = chip_lines(card)
+    return kept
+
+
+# Chip lines of the slip (products.md §1.4, 20): name, tag.
+CHIP = (
+    ("ARQC", 0x9F26), ("TVR", 0x95), ("AID", 0x84), ("CSN", 0x5F34), ("TSI", 0x9B), ("ATC", 0x9F36), ("AIP", 0x82),
+    ("UNPR NO", 0x9F37), ("TermCap", 0x9F33), ("IAD", 0x9F10),
+)  # fmt: skip
+LINE = 32
+
+
+def chip_lines(card: "object") -> "list[str]":
+    """The chip's data for the slip, two to a line where they fit."""
+    parts = [name + ":" + card.hex_of(tag) for name, tag in CHIP if card.hex_of(tag)]
+    if card.label:
+        parts.append("APP LABEL:" + card.label)
+    lines = []
+    for part in parts:
+        if lines and len(lines[-1]) + 1 + len(part) <= LINE:
+            lines[-1] += " " + part
+        else:
+            lines.append(part)
+    return lines
+
+
+def card_data(pan: str, expiry: str) -> bytes:
+    """What is sealed for the record, so that a void or a reversal can name the card after a restart."""
+    return json.dumps([pan, expiry]).encode()
+
+
+def sealed_of(record: "dict") -> bytes:
+    return a2b_base64(record["sealed"])
+
+
+def parse_card_data(data: bytes) -> "tuple[str, str]":
+    """ValueError when it is not what `card_data` made."""
+    pan, expiry = json.loads(data.decode())
+    return pan, expiry
+
+
+def reversal(terminal: "object", record: "dict", pan: str, expiry: str) -> "tuple[str, dict]":
+    """0400 for a record: the request's fields without tracks, PIN and F37, the same trace number (host.md §6, 3)."""
+    row = BY_NAME[record["kind"]]
+    fields = identity(terminal)
+    fields[2] = pan
+    fields[3] = row.processing
+    fields[4] = "%012d" % record["fen"]
+    fields[11] = record["trace"]
+    if expiry:
+        fields[14] = expiry
+    fields[22] = record["entry"] + ("1" if record["pin"] else "2")
+    if record.get("sequence"):
+        fields[23] = record["sequence"]
+    fields[25] = row.condition
+    fields[49] = unionpay.CURRENCY
+    fields[60] = unionpay.financial(row.kind, record["batch"], partial=False)
+    undoes = record.get("undoes")
+    if undoes:
+        fields[61] = unionpay.original(undoes["batch"], undoes["trace"])
+    chip = unhexlify(record.get("reversal55", ""))
+    return "0400", unionpay.reversal(fields, record.get("reason", unionpay.REASON_NO_ANSWER), record.get("authorisation", ""), chip)
+
+
+def sign_on(terminal: "object", trace: str) -> "tuple[str, dict]":
+    fields = identity(terminal)
+    fields[11] = trace
+    fields[60] = unionpay.management(terminal.ledger.batch, terminal.parameter("host.key_kind"))
+    fields[62] = unionpay.device(terminal.parameter("terminal.number"))
+    fields[63] = unionpay.operator(terminal.operator or "01")
+    return "0800", fields
+
+
+def sign_off(terminal: "object", trace: str) -> "tuple[str, dict]":
+    fields = identity(terminal)
+    fields[11] = trace
+    fields[60] = unionpay.management(terminal.ledger.batch, unionpay.SIGN_OFF)
+    return "0820", fields
+
+
+def echo(terminal: "object") -> "tuple[str, dict]":
+    fields = identity(terminal)
+    fields[60] = unionpay.management(terminal.ledger.batch, unionpay.ECHO)
+    return "0820", fields
+
+
+def belongs(mti: str, sent: "dict", reply_mti: str, reply: "dict") -> bool:
+    """Whether a reply is to this request at all. One of an earlier trace (late) is not, and is passed over."""
+    if reply_mti != unionpay.reply_to(mti):
+        return False
+    return not (11 in sent and reply.get(11) != sent[11]) and reply.get(41) == sent[41]
+
+
+def mismatch(sent: "dict", reply: "dict") -> int:
+    """The first field of a reply that contradicts the request, 0 for none. Such a reply is no answer."""
+    for n in (3, 4):
+        if n in sent and n in reply and reply[n] != sent[n]:
+            return n
+    if 4 in sent and 4 not in reply:
+        return 4
+    if 39 not in reply:
+        return 39
+    if reply[39] == "00" and reply.get(42) != sent[42]:
+        return 42
+    return 0
+
+
+def kept_of_reply(terminal: "object", reply: "dict") -> "dict":
+    """What the ledger and the slip need of a reply. F44 holds the issuer's name or number, then the acquirer's, 11 bytes each."""
+    names = reply.get(44, b"")
+    decode = terminal.ports["text"].decode
+    return {
+        "code": reply.get(39, ""),
+        "reference": reply.get(37, "").strip(),
+        "authorisation": reply.get(38, "").strip(),
+        "host_date": reply.get(13, ""),
+        "host_time": reply.get(12, ""),
+        "settled": reply.get(15, ""),
+        "issuer": decode(names[:11]).strip(),
+        "acquirer": decode(names[11:22]).strip(),
+    }

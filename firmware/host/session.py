@@ -1,0 +1,323 @@
+"""Conversations with the host, as tasks (`firmware.tasks`).
+
+    exchange    one message there and its reply back
+    sign_on     0800: working keys, batch number, the clock
+    authorise   a transaction: sign on if need be, resolve what is open, write, send, write the result
+    resolve     0400 for everything in the ledger whose result is unknown
+
+Only one conversation runs at a time: each begins with Turn("host").
+
+What a reply must be to count (host.md §6): of this trace and terminal, of the same amount and processing code,
+decodable, and with a valid MAC where the profile asks for one. Anything else is no answer, and no answer to a
+message that was sent means that the host may have booked it: the record turns to REVERSING in the ledger before
+anything else happens, and stays until the host says 00, 12 or 25 under a valid MAC.
+"""
+
+from binascii import unhexlify
+
+from firmware.events import DEADLINE, LINK_DATA, LINK_UP, VAULT_DONE
+from firmware.host import messages
+from firmware.iso8583 import codes, frame, unionpay
+from firmware.iso8583.codec import Iso8583Error
+from firmware.ports import StoreError
+from firmware.tasks import Ask, Close, More, Pause, Tell, Turn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+BETWEEN_TRIES_MS = 2000
+SIGN_ON_REQUIRED = "sign-on"  # in a reply's header (host.md §1)
+
+
+class Answer:
+    """What became of one exchange.
+
+    sent     bytes left the terminal (or may have)
+    fields   the reply's fields when a whole, matching, well-signed reply came, else None
+    why      when fields is None: "refused", "timeout", "closed" ... (link), "store", "no-key", "garbled", "mac", "mismatch"
+    """
+
+    def __init__(self, sent, fields=None, why=""):
+        self.sent = sent
+        self.fields = fields
+        self.why = why
+
+    @property
+    def code(self):
+        return self.fields.get(39, "") if self.fields is not None else ""
+
+
+class Result:
+    """What became of a transaction, for the page that tells.
+
+    status   "approved"; "declined" (the host said no); "not-sent" (nothing left the terminal); "reversed" (unknown, and
+             undone since); "unresolved" (unknown, not undone yet); "no-answer" (unknown, nothing can have moved);
+             "blocked" (an unresolved reversal stands before it)
+    code     F39 for "declined"
+    why      Answer.why
+    record   the ledger's record, or None
+    fields   the reply's fields, or None
+    """
+
+    def __init__(self, status, code="", why="", record=None, fields=None):
+        self.status = status
+        self.code = code
+        self.why = why
+        self.record = record
+        self.fields = fields
+
+
+def exchange(terminal: "object", mti: str, fields: "dict", signed: bool, before_send: "object" = None) -> "Generator":
+    """One request and its reply -> Answer.
+
+    signed: the request carries F64 and its reply is checked for one. before_send: called when the connection stands
+    and before the first byte leaves; a StoreError of it means that nothing is sent.
+    """
+    if signed:
+        fields[64] = bytes(8)
+        body = terminal.codec.pack(mti, fields)[:-8]
+        event = yield Ask("vault", "mac", body)
+        if event.name != VAULT_DONE:
+            return Answer(False, None, "no-key")
+        body += event.value
+    else:
+        body = terminal.codec.pack(mti, fields)
+    packet = frame.pack(unhexlify(terminal.parameter("host.tpdu")), unhexlify(terminal.parameter("host.header")), body)
+
+    where = terminal.where()
+    event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + 1000, keep=True)
+    if event.name != LINK_UP:
+        return Answer(False, None, event.value or "timeout")
+    ticket = event.ticket
+    if before_send is not None:
+        try:
+            before_send()
+        except StoreError:
+            yield Close(ticket)
+            return Answer(False, None, "store")
+    terminal.link.send(ticket, packet)
+    answer = yield from _reply(terminal, ticket, mti, fields, signed)
+    yield Close(ticket)
+    return answer
+
+
+def _reply(terminal, ticket, mti, sent, signed):
+    """Waits for the reply that belongs to what was sent -> Answer."""
+    deframer = frame.Deframer()
+    until = terminal.now_ms() + terminal.parameter("host.reply_ms")
+    while True:
+        event = yield More(ticket, within_ms=max(1, until - terminal.now_ms()))
+        if event.name == DEADLINE:
+            return Answer(True, None, "timeout")
+        if event.name != LINK_DATA:
+            return Answer(True, None, event.value)
+        try:
+            deframer.feed(event.value)
+            while True:
+                packet = deframer.next()
+                if packet is None:
+                    break
+                reply_mti, reply = terminal.codec.unpack(packet.body)
+                if not messages.belongs(mti, sent, reply_mti, reply):
+                    terminal.log("host: a reply of another message was passed over")
+                    continue
+                return (yield from _judge(terminal, packet, sent, reply, signed))
+        except (frame.FrameError, Iso8583Error) as error:
+            terminal.log("host: undecodable reply: %s" % error)
+            return Answer(True, None, "garbled")
+
+
+def _judge(terminal, packet, sent, reply, signed):
+    """A reply to this request: is it one that counts?"""
+    field = messages.mismatch(sent, reply)
+    if field:
+        terminal.log("host: reply contradicts the request in field %d" % field)
+        return Answer(True, None, "mismatch")
+    if signed and (codes.approved(reply[39]) or terminal.parameter("host.mac_on_declines")):
+        good = False
+        if 64 in reply:
+            event = yield Ask("vault", "check_mac", packet.body[:-8], reply[64])
+            good = event.name == VAULT_DONE and event.value
+        if not good:
+            terminal.log("host: MAC of the reply is wrong or missing")
+            if reply[39] in codes.SIGN_ON_CODES:
+                terminal.signed_off()  # the keys differ: sign on before the next message
+            return Answer(True, None, "mac")
+    if frame.requirement(packet.header) == SIGN_ON_REQUIRED or reply[39] in codes.SIGN_ON_CODES:
+        terminal.signed_off()
+    return Answer(True, reply)
+
+
+def sign_on(terminal: "object") -> "Generator":
+    """Signs on -> "" or why not: Answer.why, "code NN", "keys"."""
+    try:
+        trace = terminal.ledger.spend_trace()
+    except StoreError:
+        return "store"
+    mti, fields = messages.sign_on(terminal, trace)
+    answer = yield from exchange(terminal, mti, fields, False)
+    if answer.fields is None:
+        return answer.why
+    if answer.code != "00":
+        return "code " + answer.code
+    reply = answer.fields
+    try:
+        keys = unionpay.keys(reply.get(62, b""))
+        batch = int(unionpay.read_private60(reply.get(60, "")).batch)
+    except Iso8583Error as error:
+        terminal.log("sign-on: %s" % error)
+        return "keys"
+    event = yield Ask("vault", "load_keys", keys)
+    if event.name != VAULT_DONE:
+        terminal.log("sign-on: keys refused: %s" % event.value)
+        return "keys"
+    try:
+        terminal.calendar.set_by_host(reply.get(13, ""), reply.get(12, ""))
+    except ValueError:
+        terminal.log("sign-on: the host's date is none")
+    try:
+        terminal.signed_on_now(batch)
+    except StoreError:
+        return "store"
+    return ""
+
+
+def plain(terminal: "object", message: "object") -> "Generator":
+    """Sign-off or echo: message(terminal[, trace]) -> "" or why not."""
+    yield Turn("host")
+    try:
+        mti, fields = message(terminal)
+    except StoreError:
+        return "store"
+    answer = yield from exchange(terminal, mti, fields, False)
+    if answer.fields is None:
+        return answer.why
+    return "" if answer.code == "00" else "code " + answer.code
+
+
+def sign_on_alone(terminal: "object", if_needed: bool = True) -> "Generator":
+    """Sign-on as a conversation of its own: at log-in, by the menu, before a PIN is asked for."""
+    yield Turn("host")
+    if if_needed and terminal.signed_on():
+        return ""
+    return (yield from sign_on(terminal))
+
+
+def resolve(terminal: "object") -> "Generator":
+    """Tries to reverse everything whose result is unknown -> number of those that are still open."""
+    yield Turn("host")
+    return (yield from resolve_all(terminal))
+
+
+def resolve_all(terminal):
+    left = 0
+    for record in terminal.ledger.to_reverse():
+        done = yield from reverse(terminal, record)
+        if not done:
+            left += 1
+    return left
+
+
+def reverse(terminal: "object", record: "dict") -> "Generator":
+    """One round of 0400 for one record -> True when the host undid it (or never had it).
+
+    A record that has had its round is asked for once; a new one `reversal.tries` times. Never deleted.
+    """
+    ledger = terminal.ledger
+    try:
+        if record["phase"] == "sent":
+            ledger.unknown(record, unionpay.REASON_NO_ANSWER)
+        yield Tell("reversing")
+        event = yield Ask("vault", "unseal", messages.sealed_of(record))
+        if event.name != VAULT_DONE:
+            terminal.log("reversal of %s: the card number cannot be unsealed" % record["trace"])
+            ledger.tried(record)
+            return False
+        pan, expiry = messages.parse_card_data(event.value)
+        tries = 1 if record.get("rounds") else terminal.parameter("reversal.tries")
+        for attempt in range(tries):
+            if attempt:
+                yield Pause(BETWEEN_TRIES_MS)
+            mti, fields = messages.reversal(terminal, record, pan, expiry)
+            answer = yield from exchange(terminal, mti, fields, True)
+            if answer.fields is not None:
+                if answer.code in codes.REVERSED_CODES:
+                    ledger.reversed_(record, messages.kept_of_reply(terminal, answer.fields))
+                    return True
+                record["reason"] = unionpay.REASON_FAULT  # answered, but refused (host.md §6, 2)
+            elif answer.why == "mac":
+                record["reason"] = unionpay.REASON_MAC
+        ledger.tried(record)
+    except StoreError:
+        terminal.log("reversal of %s: the store refuses" % record["trace"])
+    return False
+
+
+def authorise(terminal: "object", draft: "object") -> "Generator":
+    """The online part of a transaction -> Result. Tells "signing-on", "reversing", "authorising"."""
+    ledger = terminal.ledger
+    yield Turn("host")
+    if not terminal.signed_on() and not draft.pin_block:  # a PIN block is bound to the keys it was made with
+        yield Tell("signing-on")
+        why = yield from sign_on(terminal)
+        if why:
+            return Result("not-sent", "", why)
+    left = yield from resolve_all(terminal)
+    if left and draft.row.kept and not draft.released:
+        return Result("blocked")
+
+    yield Tell("authorising")
+    if not draft.row.kept:
+        try:
+            trace = ledger.spend_trace()
+        except StoreError:
+            return Result("not-sent", "", "store")
+        mti, fields = messages.request(terminal, draft, trace)
+        answer = yield from exchange(terminal, mti, fields, True)
+        return _told(terminal, draft, answer)
+
+    event = yield Ask("vault", "seal", messages.card_data(draft.pan, draft.expiry))
+    if event.name != VAULT_DONE:
+        return Result("not-sent", "", "no-key")
+    trace = "%06d" % ledger.next_trace()
+    mti, fields = messages.request(terminal, draft, trace)
+    record = messages.record(terminal, draft, trace, event.value)
+
+    def write():
+        ledger.sent(record, terminal.calendar.now_s())
+        draft.record = record
+
+    answer = yield from exchange(terminal, mti, fields, True, write)
+    if not answer.sent:
+        return Result("not-sent", "", answer.why)
+    return (yield from _booked(terminal, draft, record, answer))
+
+
+def _told(terminal, draft, answer):
+    """The result of a transaction that leaves no record: nothing can have moved."""
+    if answer.fields is None:
+        return Result("no-answer" if answer.sent else "not-sent", "", answer.why)
+    if codes.approved(answer.code):
+        return Result("approved", answer.code, "", None, answer.fields)
+    return Result("declined", answer.code, "", None, answer.fields)
+
+
+def _booked(terminal, draft, record, answer):
+    """The result of a transaction that was sent: written first, then told."""
+    ledger = terminal.ledger
+    try:
+        if answer.fields is not None:
+            kept = messages.kept_of_reply(terminal, answer.fields)
+            if codes.approved(answer.code):
+                ledger.approved(record, kept)
+                return Result("approved", answer.code, "", record, answer.fields)
+            ledger.declined(record, kept)
+            return Result("declined", answer.code, "", record, answer.fields)
+        ledger.unknown(record, unionpay.REASON_MAC if answer.why == "mac" else unionpay.REASON_NO_ANSWER)
+    except StoreError:
+        # On disk it is SENT: the next round, or the next start, reverses it. An approval that cannot be written is none.
+        terminal.log("the result of %s cannot be written" % record["trace"])
+        return Result("unresolved", answer.code, "store", record)
+    done = yield from reverse(terminal, record)
+    return Result("reversed" if done else "unresolved", "", answer.why, record)

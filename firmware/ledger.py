@@ -1,0 +1,269 @@
+"""What happened to the money: the records, their phases, the counters and the totals.
+
+A transaction is always in exactly one phase. The phase is written before the act that it announces, so after a
+power cut the phase says what may have happened outside:
+
+    SENT        the host may have booked it            -> unknown: it becomes REVERSING
+    APPROVED    money moved                            -> the slip, if it is not printed
+    DECLINED    no money moved                         -> nothing
+    REVERSING   we asked, or have to ask, to undo it   -> ask again, for ever
+    REVERSED    undone, the host said so               -> nothing
+
+Before SENT nothing has left the terminal and nothing is written: a sale that was only typed is forgotten.
+
+One commit each, on disk before the next step:
+    `sent`      the record in phase SENT, its trace number, the counters        (before a byte leaves)
+    `approved`  the reply, the phase, the totals, the void's mark on its original
+    `declined`, `unknown`, `reversed_`  likewise
+    `printed`   not synced: a lost mark only offers the slip once more
+
+Tables of the store:
+    transactions  key: number of the record, ten digits. value: JSON. index "open" while something is to be done
+    traces        key: batch + trace. value: number of the record
+    totals        key: batch. value: JSON {kind: [count, fen]}
+    counters      key "now": JSON: trace, batch, record, the clock's offset, the last date
+
+A void that is open (SENT, REVERSING, APPROVED) holds its original: `void` in the original's record is the void's
+number. When the void is declined or reversed the original is free again.
+
+Source: host.md §3 (trace, batch), §6; design: written before sent.
+"""
+
+import json
+
+from firmware.events import DIGITS
+
+SENT, APPROVED, DECLINED, REVERSING, REVERSED = "sent", "approved", "declined", "reversing", "reversed"
+
+# phase: phases that may follow
+PHASES = {
+    SENT: (APPROVED, DECLINED, REVERSING),
+    APPROVED: (),
+    DECLINED: (),
+    REVERSING: (REVERSED,),
+    REVERSED: (),
+}
+LAST_TRACE = 999999
+
+
+class LedgerError(Exception):
+    """A step that the phases do not allow: a defect, never a matter of the world."""
+
+
+def _key(number):
+    return "%010d" % number
+
+
+class Ledger:
+    """Raises ports.StoreError when the store cannot; then nothing has changed here either."""
+
+    def __init__(self, store: "object") -> None:
+        self._store = store
+        found = store.get("counters", "now")
+        self.counters = {"trace": 0, "batch": 1, "record": 0, "offset_s": 0, "confirmed": False, "at_s": 0, "signed_on_s": 0}
+        if found is not None:
+            self.counters.update(json.loads(found.decode()))
+        self._totals = self._load_totals()
+
+    # -- counters
+    @property
+    def trace(self) -> int:
+        """The trace number used last."""
+        return self.counters["trace"]
+
+    @property
+    def batch(self) -> str:
+        return "%06d" % self.counters["batch"]
+
+    def next_trace(self) -> int:
+        """1..999999, then 1 again. Used only once it is committed: by `sent` or `spend_trace`."""
+        return self.counters["trace"] % LAST_TRACE + 1
+
+    def spend_trace(self) -> str:
+        """A trace number for a message that leaves no record; committed before use."""
+        trace = self.next_trace()
+        self.note(trace=trace)
+        return "%06d" % trace
+
+    def note(self, **changes: object) -> None:
+        """Commits counters."""
+        rows = []
+        counters = self._counters(changes)
+        rows.append(("counters", "now", json.dumps(counters).encode(), None))
+        self._store.commit(rows)
+        batch_changed = counters["batch"] != self.counters["batch"]
+        self.counters = counters
+        if batch_changed:
+            self._totals = self._load_totals()
+
+    def _counters(self, changes):
+        counters = dict(self.counters)
+        counters.update(changes)
+        return counters
+
+    def _load_totals(self):
+        found = self._store.get("totals", self.batch)
+        return json.loads(found.decode()) if found is not None else {}
+
+    def totals(self) -> "dict":
+        """{kind: [count, fen]} of the approved transactions of this batch; a reversed one is not in it."""
+        return {kind: list(self._totals[kind]) for kind in self._totals}
+
+    # -- the life of a record
+    def sent(self, record: "dict", now_s: int) -> "dict":
+        """Writes the intent. record: what the kind needs, with "trace" as `next_trace` gave it. Returns it with its number."""
+        number = self.counters["record"] + 1
+        record["id"] = number
+        record["phase"] = SENT
+        record["batch"] = self.batch
+        counters = self._counters({"trace": int(record["trace"]), "record": number, "at_s": max(now_s, self.counters["at_s"])})
+        rows = [
+            self._row(record),
+            ("traces", record["batch"] + record["trace"], _key(number).encode(), None),
+            ("counters", "now", json.dumps(counters).encode(), None),
+        ]
+        original = self._hold(record, number)
+        if original is not None:
+            rows.append(self._row(original))
+        self._store.commit(rows)
+        self.counters = counters
+        return record
+
+    def approved(self, record: "dict", reply: "dict") -> None:
+        """The reply, the phase and the totals, in one."""
+        new = self._turn(record, APPROVED, reply)
+        totals = self.totals()
+        count, fen = totals.get(new["kind"], (0, 0))
+        totals[new["kind"]] = [count + 1, fen + new["fen"]]
+        rows = [self._row(new), ("totals", new["batch"], json.dumps(totals).encode(), None)]
+        self._store.commit(rows)
+        self._totals = totals
+        record.update(new)
+
+    def declined(self, record: "dict", reply: "dict") -> None:
+        self._end(record, DECLINED, reply)
+
+    def unknown(self, record: "dict", reason: str) -> None:
+        """No valid reply: from now on it is to be reversed. reason: F39 of the reversal, 98, A0, 06 (host.md §6)."""
+        new = self._turn(record, REVERSING, {"reason": reason, "rounds": 0})
+        self._store.commit([self._row(new)])
+        record.update(new)
+
+    def tried(self, record: "dict") -> None:
+        """One more round of reversals went unanswered."""
+        new = dict(record)
+        new["rounds"] = new.get("rounds", 0) + 1
+        self._store.commit([self._row(new)])
+        record.update(new)
+
+    def reversed_(self, record: "dict", reply: "dict") -> None:
+        """The host undid it. 12 and 25 (nothing to undo) are the same to us."""
+        self._end(record, REVERSED, {"undone": reply.get("code", "")})
+
+    def printed(self, record: "dict", copies: int) -> None:
+        """How many copies came out; not synced, a lost mark only offers the slip again."""
+        new = dict(record)
+        new["printed"] = max(copies, new.get("printed", 0))
+        new["slip"] = False
+        self._store.commit([self._row(new)], False)
+        record.update(new)
+
+    def _end(self, record, phase, reply):
+        new = self._turn(record, phase, reply)
+        rows = [self._row(new)]
+        original = self._free(new)
+        if original is not None:
+            rows.append(self._row(original))
+        self._store.commit(rows)
+        record.update(new)
+
+    def _turn(self, record, phase, changes):
+        if phase not in PHASES[record["phase"]]:
+            raise LedgerError("%s does not follow %s" % (phase, record["phase"]))
+        new = dict(record)
+        new.update(changes)
+        new["phase"] = phase
+        if phase == APPROVED:
+            new["slip"] = True
+        return new
+
+    def _hold(self, record, number):
+        if not record.get("original"):
+            return None
+        original = self.get(record["original"])
+        if original is None or original["phase"] != APPROVED or original.get("void"):
+            raise LedgerError("the original cannot be undone")
+        original["void"] = number
+        return original
+
+    def _free(self, record):
+        if not record.get("original"):
+            return None
+        original = self.get(record["original"])
+        if original is None or original.get("void") != record["id"]:
+            return None
+        original["void"] = 0
+        return original
+
+    def _row(self, record):
+        busy = record["phase"] in (SENT, REVERSING) or (record["phase"] == APPROVED and record.get("slip"))
+        return ("transactions", _key(record["id"]), json.dumps(record).encode(), "open" if busy else None)
+
+    # -- questions
+    def get(self, number: int) -> "dict | None":
+        found = self._store.get("transactions", _key(number))
+        return None if found is None else json.loads(found.decode())
+
+    def by_trace(self, trace: str) -> "dict | None":
+        """The record of this batch with that trace number."""
+        found = self._store.get("traces", self.batch + trace)
+        return None if found is None else self.get(int(found.decode()))
+
+    def last(self) -> "dict | None":
+        """The newest record."""
+        return self.get(self.counters["record"]) if self.counters["record"] else None
+
+    def newest(self, limit: int, before: int = 0) -> "list[dict]":
+        """Records, newest first; with `before` those older than that number."""
+        high = _key(before) if before else None
+        return [json.loads(value.decode()) for _, value in self._store.range("transactions", None, "", high, True, limit)]
+
+    def open(self) -> "list[dict]":
+        """Records that want something done, oldest first."""
+        return [json.loads(value.decode()) for _, value in self._store.range("transactions", "open")]
+
+    def to_reverse(self) -> "list[dict]":
+        return [record for record in self.open() if record["phase"] in (SENT, REVERSING)]
+
+    def to_print(self) -> "list[dict]":
+        return [record for record in self.open() if record["phase"] == APPROVED]
+
+    def unresolved(self) -> "list[dict]":
+        """Reversals that have had at least one whole round without an answer."""
+        return [record for record in self.to_reverse() if record.get("rounds", 0) > 0]
+
+    def in_batch(self) -> int:
+        """How many approved transactions this batch holds."""
+        return sum([self._totals[kind][0] for kind in self._totals])
+
+    def voidable(self, record: "dict | None") -> str:
+        """"" when the record can be voided, otherwise the key of the reason's text."""
+        if record is None:
+            return "void.not_found"
+        if record["kind"] != "sale" or record["batch"] != self.batch:
+            return "void.not_a_sale"
+        if record.get("void"):
+            return "void.already"
+        if record["phase"] != APPROVED:
+            return "void.not_approved"
+        return ""
+
+    def resolve_cut(self) -> None:
+        """After a start: what was SENT when the power went has an unknown result."""
+        for record in self.to_reverse():
+            if record["phase"] == SENT:
+                self.unknown(record, "98")
+
+
+def is_trace(text: str) -> bool:
+    return 0 < len(text) <= 6 and all(c in DIGITS for c in text)

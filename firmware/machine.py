@@ -1,0 +1,312 @@
+"""The state machine: run to completion, declared moves, a deadline and a way out everywhere.
+
+Theory of operation
+-------------------
+The terminal is always in one state. A state (`State`) says what it shows and what it does with what happens;
+it does no I/O, reads no clock and knows no pixels. The machine takes one event, gives it to whom it concerns,
+follows the moves that result, draws the screen, and only then looks at the next event:
+
+    a key           the state's `on_digit`, `on_confirm`, `on_cancel` ... by the table KEYS
+    an answer       the task that holds the ticket; when the task ends, the state's `on_done(result)`
+    a deadline      the state's `on_deadline`: by default what cancel does
+    a part          noted in `terminal.parts`, then `on_part`
+    a global event  GLOBAL_HANDLERS, in every state, by the phase of the open transaction
+
+A handler returns None to stay or the State to go to. The move must be declared in `leads_to`; states named in
+GLOBAL_MOVES can be reached from anywhere. An undeclared move, or an exception in a handler, raises when the
+machine is strict (tests). In the field it leads to the fault page, which says by the phase of the open
+transaction what became of the money: what the ledger holds decides, not where the program was.
+
+While a state is UNTOUCHABLE (between "sent" and "result written") no key reaches it and STOP waits.
+"""
+
+from firmware.events import (
+    BACK, CANCEL, CLEAR, CLOCK_JUMP, CONFIRM, DEADLINE, DIGITS, DOUBLE_ZERO, DOWN, GLOBAL, KEY, LOW_POWER, PART, STOP, TAMPER, Event,
+)  # fmt: skip
+from firmware.screens import Screen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from firmware.terminal import Terminal
+
+KEYS = {
+    CONFIRM: "on_confirm",
+    CANCEL: "on_cancel",
+    CLEAR: "on_clear",
+    BACK: "on_back",
+    DOWN: "on_down",
+    DOUBLE_ZERO: "on_double_zero",
+}
+
+# Reached from any state: by a global event or by a fault.
+GLOBAL_MOVES = ("Fault", "Tampered", "Stopping", "PowerLow")
+
+MOVES_AT_ONCE = 16  # states entered by one event before it counts as a loop
+
+
+class UndeclaredMove(Exception):
+    """A state tried to lead where it did not say it leads."""
+
+
+class State:
+    """What the terminal shows and does. Subclasses override what concerns them."""
+
+    leads_to = ()
+    deadline_ms = 60_000
+    untouchable = False
+    terminal = None  # type: Terminal
+
+    def enter(self) -> "State | None":
+        """Called once on entry; may lead on at once."""
+        return None
+
+    def leave(self) -> None:
+        """Called once on the way out; tasks of the state are already cancelled."""
+
+    def screen(self) -> Screen:
+        return Screen()
+
+    def on_digit(self, digit: int) -> "State | None":
+        return None
+
+    def on_double_zero(self) -> "State | None":
+        return self.on_digit(0) or self.on_digit(0)
+
+    def on_confirm(self) -> "State | None":
+        return None
+
+    def on_cancel(self) -> "State | None":
+        return None
+
+    def on_clear(self) -> "State | None":
+        return None
+
+    def on_back(self) -> "State | None":
+        return None
+
+    def on_down(self) -> "State | None":
+        return None
+
+    def on_deadline(self) -> "State | None":
+        return self.on_cancel()
+
+    def on_done(self, result: object) -> "State | None":
+        """The state's task has ended with this result."""
+        return None
+
+    def on_told(self, value: object) -> "State | None":
+        """The state's task says how far it is."""
+        return None
+
+    def on_part(self, part: str, state: str) -> "State | None":
+        return None
+
+    # What a state may call.
+    def run(self, generator: "Generator") -> None:
+        """Starts a task of this state, in place of the one it may have."""
+        self.terminal.machine.run_for(self, generator)
+
+    def again(self) -> None:
+        """Starts the deadline anew."""
+        self.terminal.machine.arm(self)
+
+
+class Machine:
+    def __init__(self, terminal: "Terminal", strict: bool = False) -> None:
+        self.terminal = terminal
+        terminal.machine = self
+        self.tasks = terminal.tasks
+        self.tickets = terminal.tickets
+        self.strict = strict
+        self.state = None  # type: State | None
+        self.stopped = False
+        self.stop_wanted = False
+        self.moves = 0
+        self._task = None
+        self._deadline = 0
+        self._shown = None
+        self._goes = None  # where the handler that ran last wants to go
+
+    # -- the outside
+    def start(self, state: State) -> None:
+        self._goes = state
+        self._follow()
+        self._draw()
+
+    def handle(self, event: Event) -> None:
+        """One event, to completion."""
+        if event.name == KEY:
+            self._key(event.value)
+        elif event.name == PART:
+            part, state = event.value
+            self.terminal.parts[part] = state
+            self._guard(self.state.on_part, part, state)
+        elif event.name in GLOBAL:
+            self._guard(self._global, event)
+        else:
+            self._answer(event)
+        self._follow()
+        if self.stop_wanted and not self.state.untouchable and not self.stopped:
+            self._guard(self._make, "Stopping")
+            self._follow()
+        self._draw()
+
+    def tick(self) -> "int | None":
+        """Hands out what is due; milliseconds to the next deadline, None when there is none."""
+        while True:
+            event = self.tasks.take_due()
+            if event is None:
+                break
+            self.handle(event)
+        due = self.tasks.next_due()
+        return None if due is None else max(0, due - self.terminal.now_ms())
+
+    # -- for states
+    def run_for(self, state, generator):
+        self.tasks.cancel(self._task)
+        self._task = None
+        mine = []
+
+        def done(result):
+            if mine and self._task is mine[0]:
+                self._task = None
+            if self.state is state:
+                self._want(state.on_done, result)
+
+        def told(value):
+            if self.state is state:
+                self._want(state.on_told, value)
+
+        task = self.tasks.start(generator, done, told)
+        mine.append(task)
+        if not task.ended and self.state is state:
+            self._task = task
+
+    def arm(self, state):
+        if self._deadline:
+            self.tickets.close(self._deadline)
+        self._deadline = self.tasks.timer(self, state.deadline_ms)
+
+    # -- inside
+    def _key(self, name):
+        if self.state.untouchable:
+            return
+        self.terminal.sound("key")
+        self.arm(self.state)
+        if name in DIGITS:
+            self._guard(self.state.on_digit, int(name))
+        elif name in KEYS:
+            self._guard(getattr(self.state, KEYS[name]))
+
+    def _answer(self, event):
+        owner = self.tickets.owner(event.ticket)
+        if owner is None:
+            return
+        if owner is self:
+            if event.name == DEADLINE and event.ticket == self._deadline:
+                self.tickets.close(self._deadline)
+                self._deadline = 0
+                before = self.state
+                self._guard(before.on_deadline)
+                self._follow()
+                if self.state is before and not self._deadline:
+                    self.arm(before)  # it chose to stay: it gets a new deadline
+            return
+        self._guard(self.tasks.resume, owner, event)
+
+    def _global(self, event):
+        terminal = self.terminal
+        if event.name == TAMPER:
+            terminal.vault.wipe()
+            terminal.abandon()
+            return self._make("Tampered")
+        if event.name == STOP:
+            self.stop_wanted = True
+        elif event.name == LOW_POWER:
+            terminal.power = event.value
+            if event.value <= terminal.parameter("power.stop_percent") and not self.state.untouchable:
+                terminal.abandon()
+                return self._make("PowerLow")
+        elif event.name == CLOCK_JUMP:
+            terminal.calendar.jumped(event.value)
+        return None
+
+    def _make(self, name):
+        return self.terminal.make_state(name)
+
+    def _want(self, handler, value):
+        """A task ended or spoke, maybe while a handler is running: the move is made when that handler is done."""
+        state = handler(value)
+        if state is not None:
+            self._goes = state
+
+    def _guard(self, handler, *args):
+        """Calls a handler and keeps where it wants to go; what it raises leads to the fault page."""
+        try:
+            result = handler(*args)
+            if isinstance(result, State):
+                self._goes = result
+        except Exception as fault:  # any fault in any handler must end on a page, never in a dead terminal
+            if self.strict:
+                raise
+            self._fault(fault)
+
+    def _follow(self):
+        """Makes the moves that are wanted, until none is."""
+        count = 0
+        while self._goes is not None:
+            state, self._goes = self._goes, None
+            count += 1
+            try:
+                self._enter(state, count)
+            except Exception as fault:  # as above
+                if self.strict:
+                    raise
+                self._fault(fault)
+
+    def _enter(self, state, count):
+        old = self.state
+        name = type(state).__name__
+        if count > MOVES_AT_ONCE:
+            raise UndeclaredMove("%s is entered again and again" % name)
+        if old is not None:
+            if name not in old.leads_to and name not in GLOBAL_MOVES:
+                raise UndeclaredMove("%s does not lead to %s" % (type(old).__name__, name))
+            self.tasks.cancel(self._task)
+            self._task = None
+            old.leave()
+        self.state = state
+        self.moves += 1
+        state.terminal = self.terminal
+        self.arm(state)
+        result = state.enter()
+        if result is not None:
+            self._goes = result
+
+    def _fault(self, fault):
+        """The field's way out of a defect: note it, let the ledger decide the money, show the page."""
+        terminal = self.terminal
+        where = type(self.state).__name__ if self.state is not None else "start"
+        code = terminal.report(where, fault)
+        if where == "Fault":
+            return
+        terminal.abandon()
+        page = self._make("Fault")
+        page.code = code
+        self._goes = page
+
+    def _draw(self):
+        if self._goes is not None or self.state is None:
+            return
+        try:
+            screen = self.terminal.texts.resolve(self.state.screen())
+        except Exception as fault:  # a text that cannot be filled in must not blind the terminal
+            if self.strict:
+                raise
+            self.terminal.report("screen", fault)
+            return
+        if screen != self._shown:
+            self._shown = screen
+            self.terminal.display.show(screen)

@@ -1,0 +1,102 @@
+"""Who may log in, who is locked out, who unlocks whom.
+
+    01..98   clerk (操作员): sells, queries, changes his own password
+    00       supervisor (主管): approves voids, adds and removes clerks, unlocks them
+    99       system administrator (系统管理员): parameters, keys; unlocks 00
+
+Five wrong tries lock an operator for a time that counts only while the device is powered: switching it off and
+on does not shorten it, and neither does setting the clock. The count is on disk before the operator hears
+"wrong", so that pulling the plug gives no free try. Passwords are the vault's.
+
+Table "operators", key: number. value: JSON {"wrong": n, "left_ms": powered time left of the lock}.
+Source: products.md §0; PCI DSS 8.3.4.
+"""
+
+import json
+
+CLERK, SUPERVISOR, SYSTEM = "clerk", "supervisor", "system"
+UNLOCKED_BY = {CLERK: ("00", "99"), SUPERVISOR: ("99",), SYSTEM: ()}
+PASSWORD_DIGITS = {CLERK: 4, SUPERVISOR: 6, SYSTEM: 8}
+FACTORY = ("01", "00", "99")
+MOST = 99
+
+
+def role(number: str) -> str:
+    return SUPERVISOR if number == "00" else SYSTEM if number == "99" else CLERK
+
+
+class Operators:
+    def __init__(self, store: "object", parameter: "object", now_ms: "object") -> None:
+        self._store = store
+        self._parameter = parameter
+        self._now_ms = now_ms
+        self._rows = {}
+        self._since = {}  # number -> ticks when `left_ms` was right
+        for number, value in store.range("operators"):
+            self._rows[number] = json.loads(value.decode())
+            self._since[number] = now_ms()
+        if not self._rows:
+            for number in FACTORY:
+                self._rows[number] = {"wrong": 0, "left_ms": 0}
+
+    def numbers(self) -> "list[str]":
+        return sorted(self._rows)
+
+    def exists(self, number: str) -> bool:
+        return number in self._rows
+
+    def left_ms(self, number: str) -> int:
+        """Powered time until the operator may try again, 0 when he may."""
+        row = self._rows.get(number)
+        if row is None or not row["left_ms"]:
+            return 0
+        return max(0, row["left_ms"] - (self._now_ms() - self._since.get(number, self._now_ms())))
+
+    def wrong(self, number: str) -> int:
+        """A wrong password, on disk when this returns. Tries left; 0: locked."""
+        row = dict(self._rows[number])
+        row["wrong"] += 1
+        left = self._parameter("operators.tries") - row["wrong"]
+        if left <= 0:
+            row["wrong"] = 0
+            row["left_ms"] = self._parameter("operators.lock_minutes") * 60_000
+        self._write(number, row)
+        return max(0, left)
+
+    def right(self, number: str) -> None:
+        row = self._rows[number]
+        if row["wrong"] or row["left_ms"]:
+            self._write(number, {"wrong": 0, "left_ms": 0})
+
+    def unlock(self, number: str) -> None:
+        self._write(number, {"wrong": 0, "left_ms": 0})
+
+    def may_unlock(self, who: str, whom: str) -> bool:
+        return who in UNLOCKED_BY[role(whom)]
+
+    def add(self, number: str) -> None:
+        self._write(number, {"wrong": 0, "left_ms": 0})
+
+    def remove(self, number: str) -> None:
+        self._store.commit([("operators", number, None, None)])
+        del self._rows[number]
+
+    def keep_time(self) -> bool:
+        """Writes down how long the locks still last; called every minute. True while somebody is locked."""
+        locked = False
+        for number in self._rows:
+            row = self._rows[number]
+            if row["left_ms"]:
+                self._write(number, {"wrong": row["wrong"], "left_ms": self.left_ms(number)})
+                locked = locked or self._rows[number]["left_ms"] > 0
+        return locked
+
+    def _write(self, number, row):
+        rows = []
+        for other in FACTORY:
+            if other in self._rows and other != number and not self._store.get("operators", other):
+                rows.append(("operators", other, json.dumps(self._rows[other]).encode(), None))
+        rows.append(("operators", number, json.dumps(row).encode(), None))
+        self._store.commit(rows)
+        self._rows[number] = row
+        self._since[number] = self._now_ms()

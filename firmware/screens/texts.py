@@ -1,0 +1,41 @@
+"""Words for keys: a Screen of message keys becomes a Screen of text in the language in force.
+
+A text of a screen is one of
+    "key"                the sentence of that key
+    ("key", a, b)        the sentence with its places filled: %s, %d, %s ... in order
+    ("", text)           text as it is: an amount, a merchant's name
+
+Whole sentences with places, never pieces glued together, so that each language has its own order.
+"""
+
+from firmware.screens import Screen
+from firmware.screens.text import en, zh
+
+LANGUAGES = {"zh": zh.TEXT, "en": en.TEXT}
+
+
+class Texts:
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self.table = LANGUAGES[language]
+
+    def __call__(self, text: "str | tuple") -> str:
+        """The words of one text. KeyError for a key that nobody wrote: a test finds those."""
+        if text == "":
+            return ""
+        if isinstance(text, str):
+            return self.table[text]
+        if text[0] == "":
+            return text[1]
+        return self.table[text[0]] % tuple([self(a) if isinstance(a, tuple) else a for a in text[1:]])
+
+    def resolve(self, screen: Screen) -> Screen:
+        return Screen(
+            self(screen.title),
+            [self(line) for line in screen.lines],
+            screen.big,
+            [self(key) for key in screen.keys],
+            screen.progress,
+            [(digit, self(text)) for digit, text in screen.menu],
+            screen.style,
+        )

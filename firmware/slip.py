@@ -1,0 +1,154 @@
+"""The slip (签购单), line by line, from the ledger's record: never from what was on a screen.
+
+A job is a list of (style, text) as `ports.Printer` takes it. Each line of SLIP is a row: the text key of its label,
+a function that finds its value, a style; a row without a value is left out. Labels come from the language in
+force; Chinese slips carry the English words that the schemes ask for.
+
+Fields: products.md §1.4, numbers in brackets.
+"""
+
+from firmware.money import yuan
+
+WIDTH = 32  # cells of a plain line on 58 mm paper
+
+MERCHANT, CARDHOLDER = "merchant", "cardholder"
+COPIES = (MERCHANT, CARDHOLDER, "bank")
+
+ENTRY_LETTERS = {"01": "M", "02": "S", "05": "I", "07": "C"}
+
+
+def cells(text: str) -> int:
+    """Width in half-width cells: a Han character takes two."""
+    return sum([2 if ord(c) > 0x2E80 else 1 for c in text])
+
+
+def spread(left: str, right: str, width: int = WIDTH) -> str:
+    """Left and right in one line, when both fit."""
+    gap = width - cells(left) - cells(right)
+    return left + " " * max(1, gap) + right
+
+
+def moment(stamp: str) -> str:
+    """"20261120103400" -> "2026/11/20 10:34:00"."""
+    return "%s/%s/%s %s:%s:%s" % (stamp[:4], stamp[4:6], stamp[6:8], stamp[8:10], stamp[10:12], stamp[12:14])
+
+
+def _when(record):
+    """The host's time where it answered, in our year; ours where it did not."""
+    stamp = record["at"]
+    if record.get("host_date") and record.get("host_time"):
+        stamp = stamp[:4] + record["host_date"] + record["host_time"]
+    return moment(stamp)
+
+
+def _signed(record):
+    return ("-" if record["kind"] == "void" else "") + yuan(record["fen"])
+
+
+def _undoes(record, name):
+    return record.get("undoes", {}).get(name, "")
+
+
+def _expiry(_record):
+    return ""  # left out: nobody needs it on paper, and PCI DSS would rather not see it
+
+
+# label, value(record), style
+SLIP = (
+    ("slip.card", lambda r: "%s /%s" % (r["pan"], ENTRY_LETTERS.get(r["entry"], "")), "b"),  # 9
+    ("slip.issuer", lambda r: r.get("issuer", ""), ""),  # 7
+    ("slip.acquirer", lambda r: r.get("acquirer", ""), ""),  # 8
+    ("slip.batch", lambda r: r["batch"], ""),  # 12
+    ("slip.trace", lambda r: r["trace"], ""),  # 13
+    ("slip.authorisation", lambda r: r.get("authorisation", ""), ""),  # 14
+    ("slip.reference", lambda r: r.get("reference", ""), ""),  # 15
+    ("slip.when", _when, ""),  # 16
+)
+NOTES = (
+    ("slip.original_trace", lambda r: _undoes(r, "trace")),
+    ("slip.original_reference", lambda r: _undoes(r, "reference")),
+    ("slip.original_authorisation", lambda r: _undoes(r, "authorisation")),
+)
+
+
+def build(terminal: "object", record: "dict", copy: str, again: bool = False) -> "list":
+    """One copy of the slip of an approved transaction. again: a reprint, and says so."""
+    t = terminal.texts
+    p = terminal.parameter
+    job = []
+    if p("mode") == "test":
+        job.append(("cb", t("slip.test")))  # 28
+    job.append(("cbh", p("slip.title")))  # 1
+    job.append(("c", "POS SALES SLIP"))
+    if again:
+        job.append(("cb", t("slip.again")))  # 22
+    job.append(("rule", ""))
+    job.append(("", t("slip.copy." + copy)))  # 2
+    job.append(("", t(("slip.merchant", ("", p("merchant.name"))))))  # 3
+    job.append(("", t(("slip.merchant_number", ("", p("merchant.number"))))))  # 4
+    job.append(("", spread(t(("slip.terminal", ("", p("terminal.number")))), t(("slip.operator", ("", record["operator"]))))))  # 5, 6
+    job.append(("rule", ""))
+    job.append(("bh", t(("slip.kind", record["kind"] + ".title"))))  # 10
+    for label, value, style in SLIP:
+        text = value(record)
+        if text:
+            job.append((style, t((label, ("", text)))))
+    job.append(("bh", t(("slip.amount", ("", _signed(record))))))  # 17
+    notes = [t((label, ("", value(record)))) for label, value in NOTES if value(record)]
+    job.append(("rule", ""))
+    job.append(("", t("slip.note")))  # 19
+    job += [("", line) for line in notes]
+    job += [("", line) for line in record.get("chip") or ()]  # 20
+    if record["kind"] == "sale":
+        job += _consent(terminal, record, copy)
+    job.append(("", t("slip.lend")))  # 26
+    job.append(("", t(("slip.version", ("", terminal.version)))))
+    job.append(("cut", ""))
+    return job
+
+
+def _consent(terminal, record, copy):
+    """23-25: the PIN was given, or the amount needed none; the signature line on the merchant's copy."""
+    t = terminal.texts
+    lines = [("rule", "")]
+    if record.get("pin"):
+        lines.append(("", t("slip.pin")))
+    elif record["fen"] <= terminal.parameter("pin.free_fen"):
+        lines.append(("", t(("slip.free", ("", yuan(terminal.parameter("pin.free_fen")))))))
+    elif record.get("cvm") == "cdcvm":
+        lines.append(("", t("slip.cdcvm")))
+    elif copy == MERCHANT:
+        lines.append(("", t("slip.signature")))
+        lines.append(("feed", 2))
+        lines.append(("rule", ""))
+    lines.append(("", t("slip.agree")))
+    return lines
+
+
+def trouble(terminal: "object", record: "dict") -> "list":
+    """The report of a transaction whose result is unknown and whose reversal was not answered. Not a receipt."""
+    t = terminal.texts
+    p = terminal.parameter
+    job = []
+    if p("mode") == "test":
+        job.append(("cb", t("slip.test")))
+    job += [
+        ("cbh", t("trouble.title")),
+        ("c", t("trouble.no_receipt")),
+        ("rule", ""),
+        ("", t(("slip.merchant", ("", p("merchant.name"))))),
+        ("", t(("slip.merchant_number", ("", p("merchant.number"))))),
+        ("", spread(t(("slip.terminal", ("", p("terminal.number")))), t(("slip.operator", ("", record["operator"]))))),
+        ("b", t(("slip.kind", record["kind"] + ".title"))),
+        ("", t(("slip.card", ("", record["pan"])))),
+        ("", t(("slip.batch", ("", record["batch"])))),
+        ("", t(("slip.trace", ("", record["trace"])))),
+        ("", t(("slip.when", ("", moment(record["at"]))))),
+        ("bh", t(("slip.amount", ("", _signed(record))))),
+        ("rule", ""),
+        ("", t("trouble.what")),
+        ("", t("trouble.money")),
+        ("", t("trouble.do")),
+        ("cut", ""),
+    ]
+    return job

@@ -1,0 +1,45 @@
+"""Every state there is, by name: for the global moves, the tests and the diagram."""
+
+from firmware.machine import GLOBAL_MOVES, Machine, State
+from firmware.states import amount, card, common, confirm, login, manage, menu, online, pin, printing, query, result, start, step, steps, trouble, void
+
+ALL = (
+    start.SelfTest, start.Unprovisioned, start.VaultTrouble, start.LastSale, start.SelfTestPage,
+    login.Login, login.Password, login.LockedOut, login.NewPassword, login.Locked, login.Unlock,
+    menu.Menu,
+    amount.EnterAmount, card.PresentCard, card.CardTrouble, confirm.ConfirmAmount, pin.EnterPin, pin.PinLeftOut,
+    online.Authorise, online.Blocked, step.Cancelled,
+    result.Declined, result.NotSent, result.Reversed, result.Unresolved, result.BatchFull, result.ReaderMissing, result.ShowBalance,
+    printing.PrintSlip, printing.PrintTrouble, printing.NextCopy, printing.PrinterTrouble,
+    void.AskSupervisor, void.Release, void.FindOriginal, void.PickOriginal, void.ConfirmOriginal,
+    query.Transactions, query.TransactionPage, query.FindTransaction, query.Totals,
+    manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator, manage.OperatorList, manage.Device,
+    common.Notice,
+    trouble.Fault, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
+)  # fmt: skip
+BY_NAME = {state.__name__: state for state in ALL}
+
+
+def power_on(terminal: "object", strict: bool = False) -> Machine:
+    """Joins terminal, states and machine, and shows the first page."""
+    terminal.make_state = lambda name, *arguments: BY_NAME[name](*arguments)
+    terminal.first = lambda draft: steps.first(terminal, draft)
+    terminal.after = lambda name: steps.after(terminal, name)
+    machine = Machine(terminal, strict)
+    machine.start(start.SelfTest())
+    return machine
+
+
+def moves() -> "list[tuple[str, str]]":
+    """Every declared move, for the diagram. Those of GLOBAL_MOVES, possible from anywhere, are not repeated."""
+    found = []
+    for state in ALL:
+        for name in state.leads_to:
+            if name not in GLOBAL_MOVES:
+                found.append((state.__name__, name))
+    return found
+
+
+def example(state: "type[State]") -> State:
+    """A state of the class as it may stand alone, for tests and the diagram."""
+    return state()

@@ -1,0 +1,124 @@
+"""What several states share: the way home, pages that only tell, entries of digits, entries of secrets."""
+
+from firmware.events import SECRET_READY, SECRET_TYPED
+from firmware.machine import State
+from firmware.operators import PASSWORD_DIGITS, role
+from firmware.screens import Screen
+from firmware.tasks import Ask, More, Tell
+
+HOME = ("Menu", "Login")
+OK_CANCEL = ("key.cancel", "key.confirm")
+OK = ("", "key.confirm")
+CANCEL_ONLY = ("key.cancel", "")
+
+
+def home(terminal: "object") -> State:
+    """The menu of who is logged in, or the log-in page. Whatever was open is over."""
+    terminal.abandon()
+    terminal.light("idle")
+    return terminal.make_state("Menu" if terminal.operator else "Login")
+
+
+class Page(State):
+    """Tells something; confirm, cancel or time leads home."""
+
+    leads_to = HOME
+    deadline_ms = 30_000
+
+    def on_confirm(self):
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+class Notice(Page):
+    """One or more lines, then home: "done", "wrong password", "nothing found"."""
+
+    deadline_ms = 8_000
+
+    def __init__(self, title, lines, style="", sound=""):
+        self.title = title
+        self.lines = lines
+        self.style = style
+        self.sound = sound
+
+    def enter(self):
+        if self.sound:
+            self.terminal.sound(self.sound)
+
+    def screen(self):
+        return Screen(self.title, self.lines, keys=OK, style=self.style)
+
+
+class Digits(State):
+    """An entry of up to `most` digits that are no secret; they are shown as typed."""
+
+    most = 6
+
+    def __init__(self):
+        self.typed = ""
+
+    def on_digit(self, digit):
+        if len(self.typed) < self.most:
+            self.typed += str(digit)
+        else:
+            self.terminal.sound("error")
+
+    def on_clear(self):
+        self.typed = ""
+
+    def on_back(self):
+        self.typed = self.typed[:-1]
+
+
+def password_of(operator: str, purpose: str) -> "object":
+    """A task: takes one password -> "right", "wrong", "ok", "weak", "set", "different", or "" when it was stopped."""
+    event = yield Ask("vault", "enter_password", operator, purpose, keep=True)
+    while event.name == SECRET_TYPED:
+        yield Tell(event.value)
+        event = yield More(event.ticket)
+    return event.value if event.name == SECRET_READY else ""
+
+
+class Secret(State):
+    """A password is being typed into the vault; the firmware sees how many digits."""
+
+    title = "password.title"
+    prompt = "password.prompt"
+
+    def __init__(self, operator):
+        self.operator = operator
+        self.count = 0
+
+    def enter(self):
+        self.run(password_of(self.operator, "check"))
+
+    def on_told(self, count):
+        self.count = count
+        self.again()
+
+    def screen(self):
+        digits = PASSWORD_DIGITS[role(self.operator)]
+        lines = (("login.operator", ("", self.operator)), (self.prompt, digits), ("password.typed", ("", "*" * self.count)))
+        return Screen(self.title, lines, keys=OK_CANCEL)
+
+    def on_done(self, result):
+        operators = self.terminal.operators
+        if result == "right":
+            operators.right(self.operator)
+            return self.on_right()
+        if result == "wrong":
+            self.terminal.sound("error")
+            left = operators.wrong(self.operator)
+            return self.on_wrong(left)
+        return self.on_cancel()
+
+    def on_right(self):
+        return home(self.terminal)
+
+    def on_wrong(self, left):
+        """`left` tries are left, 0: locked."""
+        if not left:
+            return self.terminal.make_state("LockedOut", self.operator)
+        return Notice("password.title", ("password.wrong", ("password.left", left)), style="alert")

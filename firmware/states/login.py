@@ -1,0 +1,209 @@
+"""Operator number, password, lock-out, change of password."""
+
+from firmware.machine import State
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, Secret, home, password_of
+from firmware.tasks import Tell
+
+
+class Login(Digits):
+    """Waits for an operator's number. The resting page of the device."""
+
+    leads_to = ("Password", "LockedOut")
+    most = 2
+
+    def enter(self):
+        self.terminal.operator = ""
+        self.terminal.light("idle")
+        self.wrong = False
+
+    def screen(self):
+        terminal = self.terminal
+        now = terminal.calendar.now()
+        date = ("", "%02d-%02d %02d:%02d" % (now[1], now[2], now[3], now[4]))
+        if self.wrong:
+            third = "login.nobody"
+        elif terminal.ledger.unresolved():
+            third = ("login.unresolved", len(terminal.ledger.unresolved()))
+        elif terminal.parts.get("contactless") in ("failed", "gone"):
+            third = "part.contactless.bad"
+        elif terminal.parts.get("printer") in ("failed", "gone"):
+            third = "part.printer.bad"
+        else:
+            third = ("login.version", ("", terminal.version), date if terminal.calendar.trusted else "login.clock")
+        return Screen("login.title", (("login.name", ("", terminal.parameter("merchant.name"))), ("login.number", ("", self.typed)), third), keys=OK)
+
+    def on_digit(self, digit):
+        self.wrong = False
+        super().on_digit(digit)
+
+    def on_confirm(self):
+        number = self.typed
+        if len(number) == 1:
+            number = "0" + number
+        if not number:
+            return None
+        if not self.terminal.operators.exists(number):
+            self.wrong = True
+            self.typed = ""
+            self.terminal.sound("error")
+            return None
+        if self.terminal.operators.left_ms(number):
+            return LockedOut(number)
+        return Password(number)
+
+    def on_cancel(self):
+        self.typed = ""
+        self.wrong = False
+
+
+class Password(Secret):
+    """The password of a log-in."""
+
+    leads_to = HOME + ("NewPassword", "Notice", "LockedOut")
+
+    def on_right(self):
+        terminal = self.terminal
+        terminal.operator = self.operator
+        terminal.sound("ok")
+        terminal.sign_on_behind()
+        terminal.resolve_behind()
+        if terminal.parameter("operators.force_change") and terminal.vault.is_factory(self.operator):
+            return NewPassword(forced=True)
+        return home(terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+class LockedOut(Page):
+    """Too many wrong passwords: how long, and who can help."""
+
+    def __init__(self, operator="01"):
+        self.operator = operator
+
+    def enter(self):
+        self.terminal.keep_locks()
+
+    def screen(self):
+        minutes = (self.terminal.operators.left_ms(self.operator) + 59_999) // 60_000
+        helper = "locked.by_system" if self.operator == "00" else "locked.wait" if self.operator == "99" else "locked.by_supervisor"
+        lines = (("login.operator", ("", self.operator)), ("locked.minutes", minutes), helper)
+        return Screen("locked.title", lines, keys=OK, style="alert")
+
+
+class NewPassword(State):
+    """A new password, typed twice. forced: the factory's password opens nothing until it is changed."""
+
+    leads_to = HOME + ("Notice",)
+
+    def __init__(self, forced=False):
+        self.forced = forced
+        self.stage = "new"
+        self.count = 0
+        self.weak = False
+
+    def enter(self):
+        self.run(self._twice())
+
+    def _twice(self):
+        operator = self.terminal.operator
+        while True:
+            yield Tell("new")
+            result = yield from password_of(operator, "new")
+            if result == "weak":
+                yield Tell("weak")
+                continue
+            if result != "ok":
+                return result
+            yield Tell("repeat")
+            return (yield from password_of(operator, "repeat"))
+
+    def on_told(self, value):
+        self.again()
+        if value == "weak":
+            self.weak = True
+            self.terminal.sound("error")
+        elif value in ("new", "repeat"):
+            self.stage = value
+            self.count = 0
+        else:
+            self.count = value
+
+    def screen(self):
+        if self.weak and self.stage == "new" and not self.count:
+            hint = "password.weak"
+        else:
+            hint = "password.forced" if self.forced else "password.rule"
+        return Screen("password.change", (hint, "password." + self.stage, ("password.typed", ("", "*" * self.count))), keys=OK_CANCEL)
+
+    def on_done(self, result):
+        if result == "set":
+            return Notice("password.change", ("password.set",), sound="ok")
+        if result == "different":
+            return self._back(Notice("password.change", ("password.different", "password.kept"), style="alert", sound="error"))
+        return self.on_cancel()
+
+    def _back(self, page):
+        if self.forced:
+            self.terminal.operator = ""
+        return page
+
+    def on_cancel(self):
+        self._back(None)
+        return home(self.terminal)
+
+
+class Locked(State):
+    """The operator locked the device, or left it alone. He or the supervisor opens it."""
+
+    leads_to = ("Unlock",)
+    deadline_ms = 3_600_000
+
+    def __init__(self, operator):
+        self.operator = operator
+
+    def enter(self):
+        self.terminal.light("off")
+
+    def screen(self):
+        return Screen("lock.title", (("login.operator", ("", self.operator)), "lock.open", "lock.supervisor"), keys=OK)
+
+    def on_confirm(self):
+        return Unlock(self.operator, self.operator)
+
+    def on_down(self):
+        return Unlock(self.operator, "00")
+
+    def on_cancel(self):
+        return None
+
+
+class Unlock(Secret):
+    """The password that opens a locked device. The supervisor's signs the operator out."""
+
+    leads_to = HOME + ("Locked", "LockedOut", "Notice")
+
+    def __init__(self, locked, operator):
+        super().__init__(operator)
+        self.locked = locked
+
+    def enter(self):
+        if self.terminal.operators.left_ms(self.operator):
+            self.terminal.operator = ""
+            return LockedOut(self.operator)
+        super().enter()
+
+    def on_right(self):
+        if self.operator != self.locked:
+            self.terminal.operator = ""
+        return home(self.terminal)
+
+    def on_wrong(self, left):
+        if not left:
+            self.terminal.operator = ""
+            return LockedOut(self.operator)
+        return Locked(self.locked)
+
+    def on_cancel(self):
+        return Locked(self.locked)

@@ -1,0 +1,195 @@
+"""Sign-on, sign-off, operators, the device: what is not a transaction."""
+
+from firmware.events import VAULT_DONE
+from firmware.host import messages, session
+from firmware.machine import State
+from firmware.operators import CLERK, FACTORY, role
+from firmware.screens import Screen
+from firmware.screens.texts import Texts
+from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, home
+from firmware.states.result import NotSent
+from firmware.tasks import Ask
+
+
+class Working(State):
+    """Runs a conversation and says how it ended."""
+
+    leads_to = HOME + ("Notice",)
+    deadline_ms = 120_000
+
+    def __init__(self, title="menu.echo", conversation=None):
+        self.title = title
+        self.conversation = conversation
+
+    def enter(self):
+        if self.conversation is None:
+            return home(self.terminal)
+        self.run(self.conversation)
+
+    def screen(self):
+        return Screen(self.title, ("online.connecting",), keys=("key.cancel", ""), progress=30)
+
+    def on_done(self, why):
+        if not why:
+            return self.well()
+        what = ("why.code", ("", why[5:])) if why.startswith("code ") else NotSent.WORDS.get(why, "why.network")
+        return Notice(self.title, (what, "do.again"), style="alert", sound="error")
+
+    def well(self):
+        return Notice(self.title, ("manage.done",), sound="ok")
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+class SignOff(Working):
+    """签退: tells the host, and the operator is logged out."""
+
+    def __init__(self):
+        super().__init__("menu.sign_off")
+
+    def enter(self):
+        self.conversation = session.plain(self.terminal, lambda t: messages.sign_off(t, t.ledger.spend_trace()))
+        return super().enter()
+
+    def well(self):
+        self.terminal.signed_off()
+        self.terminal.operator = ""
+        return super().well()
+
+
+class OperatorNumber(Digits):
+    """Asks for a clerk's number and does something with it."""
+
+    leads_to = HOME + ("Notice",)
+    most = 2
+    title = "menu.operators"
+
+    def __init__(self):
+        super().__init__()
+        self.problem = ""
+
+    def screen(self):
+        return Screen(self.title, (self.problem or "operators.prompt", ("login.number", ("", self.typed))), keys=OK_CANCEL)
+
+    def on_digit(self, digit):
+        self.problem = ""
+        super().on_digit(digit)
+
+    def on_confirm(self):
+        number = self.typed if len(self.typed) == 2 else "0" + self.typed
+        if not self.typed:
+            return None
+        problem = self.check(number)
+        if problem:
+            self.problem = problem
+            self.typed = ""
+            self.terminal.sound("error")
+            return None
+        return self.do(number)
+
+    def check(self, number):
+        """The key of why not, or ""."""
+        return "" if self.terminal.operators.exists(number) else "login.nobody"
+
+    def do(self, number):
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+class _ByVault(OperatorNumber):
+    """The vault must do it first: it keeps the passwords."""
+
+    method = ""
+
+    def do(self, number):
+        self.number = number
+        self.run(self._ask(number))
+
+    def _ask(self, number):
+        event = yield Ask("vault", self.method, number)
+        return event.name == VAULT_DONE
+
+    def on_done(self, good):
+        if not good:
+            return Notice(self.title, ("why.keys",), style="alert")
+        self.write(self.number)
+        return Notice(self.title, (("operators.done", ("", self.number)),), sound="ok")
+
+    def write(self, number):
+        """What the store keeps of it."""
+
+
+class AddOperator(_ByVault):
+    title = "menu.operator_add"
+    method = "add_operator"
+
+    def check(self, number):
+        if self.terminal.operators.exists(number):
+            return "operators.exists"
+        return "" if role(number) == CLERK else "operators.clerks_only"
+
+    def write(self, number):
+        self.terminal.operators.add(number)
+
+
+class RemoveOperator(_ByVault):
+    title = "menu.operator_remove"
+    method = "remove_operator"
+
+    def check(self, number):
+        if number in FACTORY:
+            return "operators.not_this"
+        return super().check(number)
+
+    def write(self, number):
+        self.terminal.operators.remove(number)
+
+
+class UnlockOperator(OperatorNumber):
+    title = "menu.operator_unlock"
+
+    def check(self, number):
+        if not self.terminal.operators.exists(number):
+            return "login.nobody"
+        return "" if self.terminal.operators.may_unlock(self.terminal.operator, number) else "operators.clerks_only"
+
+    def do(self, number):
+        return unlock(self.terminal, number)
+
+
+class OperatorList(Page):
+    def screen(self):
+        numbers = self.terminal.operators.numbers()
+        lines = [("", " ".join(numbers[i : i + 6])) for i in (0, 6, 12)]
+        return Screen("menu.operator_list", [line for line in lines if line[1]], keys=OK)
+
+
+def unlock(terminal: "object", number: str) -> State:
+    terminal.operators.unlock(number)
+    return Notice("menu.operator_unlock", (("operators.done", ("", number)),), sound="ok")
+
+
+def other_language(terminal: "object") -> State:
+    """Chinese to English and back."""
+    terminal.parameter.set("language", "en" if terminal.parameter("language") == "zh" else "zh")
+    terminal.texts = Texts(terminal.parameter("language"))
+    return Notice("menu.language", ("manage.done",), sound="ok")
+
+
+class Device(Page):
+    """Who the device is: numbers, host, vault."""
+
+    def screen(self):
+        p = self.terminal.parameter
+        vault = self.terminal.vault
+        check = vault.check_value("master")
+        lines = (
+            ("device.terminal", ("", p("terminal.number"))),
+            ("", p("merchant.number")),
+            ("", "%s:%d" % (p("host.address"), p("host.port"))),
+            ("device.key", ("", "".join(["%02X" % b for b in check]) if check else "-")),
+        )
+        return Screen("menu.device", lines)

@@ -1,0 +1,129 @@
+"""The numbered menus. A row: text, what it needs, what it opens. Only what works is listed.
+
+A menu has as many pages as it needs; the digit of a row is the same on every page.
+"""
+
+from firmware.host import messages, session
+from firmware.machine import State
+from firmware.screens import Screen
+from firmware.states import manage, query
+from firmware.states.common import home
+from firmware.states.login import Locked, NewPassword
+from firmware.states.start import SelfTestPage
+from firmware.states.steps import begin
+from firmware.transactions import BALANCE, SALE, VOID
+
+ROWS_A_PAGE = 4
+CARD = ("contactless", "link")
+
+# text key, ports that it needs, what it opens: the name of another menu, or terminal -> State
+MENUS = {
+    "clerk": (
+        ("sale.title", CARD, lambda t: begin(t, SALE)),
+        ("void.title", CARD, lambda t: begin(t, VOID)),
+        ("balance.title", CARD, lambda t: begin(t, BALANCE)),
+        ("menu.query", (), "query"),
+        ("menu.print", ("printer",), "print"),
+        ("menu.manage", (), "manage"),
+    ),
+    "supervisor": (
+        ("menu.operators", (), "operators"),
+        ("menu.query", (), "query"),
+        ("menu.print", ("printer",), "print"),
+        ("menu.manage", (), "manage"),
+    ),
+    "system": (
+        ("menu.unlock_supervisor", (), lambda t: manage.unlock(t, "00")),
+        ("menu.device", (), lambda t: manage.Device()),
+        ("menu.language", (), manage.other_language),
+        ("menu.manage", (), "manage"),
+    ),
+    "query": (
+        ("query.list", (), lambda t: query.Transactions()),
+        ("query.find", (), lambda t: query.FindTransaction()),
+        ("totals.title", (), lambda t: query.Totals()),
+    ),
+    "print": (
+        ("menu.print_last", ("printer",), query.reprint_last),
+        ("menu.print_any", ("printer",), lambda t: query.Transactions(True)),
+    ),
+    "manage": (
+        ("menu.sign_on", ("link",), lambda t: manage.Working("menu.sign_on", session.sign_on_alone(t, False))),
+        ("menu.sign_off", ("link",), lambda t: manage.SignOff()),
+        ("menu.lock", (), lambda t: Locked(t.operator)),
+        ("password.change", (), lambda t: NewPassword()),
+        ("menu.change_operator", (), lambda t: t.make_state("Login")),
+        ("menu.echo", ("link",), lambda t: manage.Working("menu.echo", session.plain(t, messages.echo))),
+        ("menu.self_test", (), lambda t: SelfTestPage()),
+    ),
+    "operators": (
+        ("menu.operator_add", (), lambda t: manage.AddOperator()),
+        ("menu.operator_remove", (), lambda t: manage.RemoveOperator()),
+        ("menu.operator_unlock", (), lambda t: manage.UnlockOperator()),
+        ("menu.operator_list", (), lambda t: manage.OperatorList()),
+    ),
+}
+MAIN = {"00": "supervisor", "99": "system"}
+
+
+class Menu(State):
+    """One menu. Back or cancel leads up; an idle main menu locks the device."""
+
+    leads_to = (
+        "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "PresentCard", "CardTrouble", "Blocked", "BatchFull", "ReaderMissing",
+        "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked", "NewPassword", "Login",
+        "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
+    )  # fmt: skip
+
+    def __init__(self, name=""):
+        self.name = name
+        self.page = 0
+
+    def enter(self):
+        terminal = self.terminal
+        if not self.name:
+            self.name = MAIN.get(terminal.operator, "clerk")
+        self.deadline_ms = terminal.parameter("idle.lock_minutes") * 60_000
+        self.again()
+        self.items = [row for row in MENUS[self.name] if all([terminal.has(port) for port in row[1]])]
+        terminal.light("idle")
+        terminal.sign_on_behind()
+
+    def screen(self):
+        terminal = self.terminal
+        pages = (len(self.items) + ROWS_A_PAGE - 1) // ROWS_A_PAGE
+        first = self.page * ROWS_A_PAGE
+        rows = [(str(first + i + 1), row[0]) for i, row in enumerate(self.items[first : first + ROWS_A_PAGE])]
+        if terminal.ledger.unresolved():
+            state = "menu.unresolved"
+        elif terminal.parts.get("printer") in ("failed", "gone"):
+            state = "menu.no_printer"
+        elif not terminal.signed_on():
+            state = "menu.signed_off"
+        else:
+            state = ""
+        more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 else ""
+        return Screen(("menu.heading", ("", terminal.operator), state, more), menu=rows)
+
+    def on_digit(self, digit):
+        if not 1 <= digit <= len(self.items):
+            self.terminal.sound("error")
+            return None
+        opens = self.items[digit - 1][2]
+        return Menu(opens) if isinstance(opens, str) else opens(self.terminal)
+
+    def on_down(self):
+        self.page += 1
+        if self.page * ROWS_A_PAGE >= len(self.items):
+            self.page = 0
+
+    def on_back(self):
+        return self.on_cancel()
+
+    def on_cancel(self):
+        if self.name not in ("clerk", "supervisor", "system"):
+            return home(self.terminal)
+        return None
+
+    def on_deadline(self):
+        return Locked(self.terminal.operator)

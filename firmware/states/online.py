@@ -1,0 +1,113 @@
+"""Asking the host, and the pages for each thing that may come of it.
+
+Between "sent" and "result written" no key does anything (`untouchable`); the conversation always ends by itself,
+since every wait in it has its own limit.
+"""
+
+from firmware.host import session
+from firmware.machine import State
+from firmware.money import yuan
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK_CANCEL, home
+from firmware.states.result import Declined, NotSent, Reversed, Unresolved
+from firmware.states.step import Step
+from firmware.transactions import AUTHORISE
+
+PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 60}
+
+
+class Authorise(Step):
+    step = AUTHORISE
+    leads_to = HOME + ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance")
+    deadline_ms = 600_000  # never reached: each wait of the conversation has its own limit
+    untouchable = True
+
+    def __init__(self):
+        self.stage = "connecting"
+
+    def enter(self):
+        self.run(session.authorise(self.terminal, self.draft))
+
+    def screen(self):
+        draft = self.draft
+        big = yuan(draft.fen) if draft.row.money else ""
+        return Screen(draft.row.title, ("online." + self.stage,), big=big, progress=PROGRESS[self.stage])
+
+    def on_told(self, stage):
+        self.stage = stage
+
+    def on_done(self, result):
+        terminal = self.terminal
+        terminal.draft.result = result
+        if result.status == "approved":
+            terminal.sound("ok")
+            terminal.light("done")
+            return self.next()
+        terminal.sound("error")
+        terminal.light("error")
+        return PAGES[result.status](result)
+
+    def on_cancel(self):
+        """Only the deadline comes here: the phase decides what the money is."""
+        return home(self.terminal)
+
+
+class Blocked(State):
+    """A reversal that nobody answered stands before new card transactions. Confirm tries it again."""
+
+    leads_to = HOME + ("EnterAmount", "AskSupervisor", "FindOriginal", "Release", "Blocked", "Authorise")
+
+    def __init__(self, result=None):
+        self.busy = False
+
+    def enter(self):
+        if not self.terminal.ledger.to_reverse():
+            return self._on()
+
+    def screen(self):
+        if self.busy:
+            return Screen("blocked.title", ("online.reversing",), progress=PROGRESS["reversing"])
+        count = len(self.terminal.ledger.to_reverse())
+        do = "blocked.release" if self._may_release() else "blocked.call"
+        return Screen("blocked.title", (("blocked.what", count), "blocked.retry", do), keys=OK_CANCEL, style="alert")
+
+    def _may_release(self):
+        return self.terminal.parameter("sale.unresolved") == "supervisor"
+
+    def on_confirm(self):
+        if self.busy:
+            return None
+        self.busy = True
+        self.run(session.resolve(self.terminal))
+        return None
+
+    def on_down(self):
+        if self._may_release() and not self.busy:
+            return Release()
+        return None
+
+    def on_done(self, left):
+        self.busy = False
+        if left:
+            self.terminal.sound("error")
+            return None
+        return self._on()
+
+    def _on(self):
+        draft = self.terminal.draft
+        if draft.pan:
+            return Authorise()  # it came up on the way to the host: go on there
+        return self.terminal.first(draft)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+PAGES = {
+    "declined": Declined,
+    "not-sent": NotSent,
+    "no-answer": NotSent,
+    "reversed": Reversed,
+    "unresolved": Unresolved,
+    "blocked": Blocked,
+}

@@ -1,0 +1,112 @@
+"""The PIN: typed once, into the vault, after the card has left.
+
+Asked for when the amount is above the limit of `pin.free_fen` (none at the limit itself), or when the card asks.
+Above the limit a card that wants none may waive it only by parameter; a phone that has verified its holder
+(CDCVM) counts as a PIN. Keys must be there before the PIN is typed, since the block is made with them.
+"""
+
+from firmware.emv.outcome import CDCVM, ONLINE_PIN
+from firmware.events import SECRET_READY, SECRET_TYPED
+from firmware.host import session
+from firmware.machine import State
+from firmware.money import yuan
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK_CANCEL
+from firmware.states.result import NotSent
+from firmware.states.step import ENDS, Cancelled, Step
+from firmware.tasks import Ask, More, Tell
+from firmware.transactions import PIN
+
+
+def needed(terminal: "object", draft: "object") -> bool:
+    """Whether this transaction wants a PIN, by its row, the amount and the card."""
+    rule = draft.row.pin
+    if rule == "always":
+        return True
+    if rule != "limit":
+        return terminal.parameter(rule)
+    if draft.cvm == ONLINE_PIN:
+        return True
+    if draft.fen <= terminal.parameter("pin.free_fen") or draft.cvm == CDCVM:
+        return False
+    return not terminal.parameter("pin.card_may_waive")
+
+
+def ask_pin(terminal: "object", draft: "object") -> "object":
+    """A task -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of digits."""
+    yield Tell("keys")
+    why = yield from session.sign_on_alone(terminal)
+    if why:
+        return ("keys", why)
+    p = terminal.parameter
+    event = yield Ask("vault", "enter_pin", draft.pan, p("pin.minimum"), p("pin.maximum"), keep=True)
+    yield Tell(0)
+    while event.name == SECRET_TYPED:
+        yield Tell(event.value)
+        event = yield More(event.ticket)
+    if event.name == SECRET_READY:
+        draft.pin_block = event.value
+        return "typed"
+    return event.value
+
+
+class EnterPin(Step):
+    step = PIN
+    leads_to = ENDS + ("Authorise", "PinLeftOut", "NotSent", "EnterPin")
+
+    def __init__(self):
+        self.count = 0
+        self.keys_ready = False
+
+    @classmethod
+    def wanted(cls, terminal, draft):
+        return needed(terminal, draft) and not draft.pin_bypassed
+
+    def enter(self):
+        self.keys_ready = self.terminal.signed_on()
+        self.run(ask_pin(self.terminal, self.draft))
+
+    def on_told(self, value):
+        if value == "keys":
+            return
+        self.keys_ready = True
+        self.count = value
+        self.again()
+
+    def screen(self):
+        draft = self.draft
+        big = yuan(draft.fen) if draft.row.money else ""
+        if not self.keys_ready:
+            return Screen(draft.row.title, ("online.signing-on",), big=big)
+        hint = "pin.bypass_hint" if self.terminal.parameter("pin.bypass") else "pin.prompt"
+        return Screen(draft.row.title, (hint, ("pin.typed", ("", "*" * self.count))), big=big, keys=OK_CANCEL)
+
+    def on_done(self, result):
+        if result == "typed":
+            return self.next()
+        if result == "bypass":
+            if self.terminal.parameter("pin.bypass"):
+                return PinLeftOut()
+            return EnterPin()
+        if isinstance(result, tuple):
+            return NotSent(result[1])
+        return self.on_cancel()
+
+
+class PinLeftOut(State):
+    """Confirm on an empty page: says that the transaction goes on without a PIN."""
+
+    leads_to = HOME + ("Cancelled", "Authorise", "EnterPin")
+
+    def screen(self):
+        return Screen("pin.left_out.title", ("pin.left_out.what", "pin.left_out.risk", "pin.left_out.do"), keys=OK_CANCEL)
+
+    def on_confirm(self):
+        self.terminal.draft.pin_bypassed = True
+        return self.terminal.after(PIN)
+
+    def on_back(self):
+        return EnterPin()
+
+    def on_cancel(self):
+        return Cancelled()

@@ -1,0 +1,155 @@
+"""Slips: the merchant's copy, then the customer's. Printing never touches the money.
+
+When the printer stops in a copy that copy starts again from its top once the operator says so. Giving up leaves
+the transaction as it is: it can be printed from the menu at any time.
+"""
+
+from firmware import slip
+from firmware.events import PRINT_DONE
+from firmware.machine import State
+from firmware.money import yuan
+from firmware.ports import StoreError
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK_CANCEL, home
+from firmware.tasks import Ask
+from firmware.transactions import SLIP
+
+PRINT_MS = 120_000
+
+
+def put(job: "list") -> "object":
+    """A task: prints a job -> "" or why the printer stopped."""
+    event = yield Ask("printer", "print", job, within_ms=PRINT_MS)
+    if event.name == PRINT_DONE:
+        return ""
+    return event.value[0] if event.value else "silent"
+
+
+class PrintSlip(State):
+    """Prints the copies of one record, one after the other."""
+
+    step = SLIP
+    leads_to = HOME + ("NextCopy", "PrinterTrouble")
+    deadline_ms = PRINT_MS + 5_000
+    kind = "slip"
+
+    def __init__(self, record=None, place=0, again=False):
+        self.record = record
+        self.place = place
+        self.reprint = again
+
+    @classmethod
+    def wanted(cls, terminal, draft):
+        return True
+
+    @classmethod
+    def of(cls, draft):
+        return cls(draft.record)
+
+    def copies(self):
+        return slip.COPIES[: self.terminal.parameter("slip.copies")]
+
+    def job(self):
+        return slip.build(self.terminal, self.record, self.copies()[self.place], self.reprint)
+
+    def enter(self):
+        if not self.terminal.has("printer") or self.place >= len(self.copies()):
+            return self.finish()
+        self.run(put(self.job()))
+
+    def screen(self):
+        record = self.record
+        what = "print.again" if self.reprint else record["kind"] + ".done"
+        return Screen(record["kind"] + ".title", (what, ("print.copy", self.place + 1, len(self.copies()))), big=yuan(record["fen"]))
+
+    def on_done(self, why):
+        if why:
+            return PrinterTrouble(self, why)
+        if self.place + 1 < len(self.copies()):
+            return NextCopy(self)
+        return self.finish()
+
+    def finish(self):
+        """All copies are out, or given up."""
+        try:
+            self.terminal.ledger.printed(self.record, self.place + 1)
+        except StoreError:
+            self.terminal.log("slip of %s: the mark cannot be written" % self.record["trace"])
+        return home(self.terminal)
+
+    def same(self):
+        """This copy from its top."""
+        return type(self)(self.record, self.place, self.reprint)
+
+    def following(self):
+        return type(self)(self.record, self.place + 1, self.reprint)
+
+    def on_cancel(self):
+        return self.finish()
+
+
+class PrintTrouble(PrintSlip):
+    """The report of an unresolved transaction: one copy, and no mark on the record, which stays open."""
+
+    def copies(self):
+        return ("trouble",)
+
+    def job(self):
+        return slip.trouble(self.terminal, self.record)
+
+    def screen(self):
+        return Screen("unresolved.title", ("print.report",), big=yuan(self.record["fen"]))
+
+    def finish(self):
+        return home(self.terminal)
+
+
+class NextCopy(State):
+    """Tear off; the next copy comes by a key or after a while."""
+
+    leads_to = HOME + ("PrintSlip",)
+    deadline_ms = 4_000
+
+    def __init__(self, printed=None):
+        self.printed = printed
+
+    def enter(self):
+        self.deadline_ms = self.terminal.parameter("slip.next_copy_ms")
+        self.again()
+
+    def screen(self):
+        record = self.printed.record
+        return Screen(record["kind"] + ".title", ("print.tear", "print.next"), big=yuan(record["fen"]), keys=OK_CANCEL)
+
+    def on_confirm(self):
+        return self.printed.following()
+
+    def on_cancel(self):
+        return self.printed.finish()
+
+    def on_deadline(self):
+        return self.on_confirm()
+
+
+class PrinterTrouble(State):
+    """Paper out, cover open, too hot, no answer. The transaction stands."""
+
+    leads_to = HOME + ("PrintSlip", "PrintTrouble")
+    deadline_ms = 180_000
+
+    def __init__(self, printed=None, why="paper-out"):
+        self.printed = printed
+        self.why = why
+
+    def enter(self):
+        self.terminal.sound("alert")
+
+    def screen(self):
+        money = "print.money_unknown" if isinstance(self.printed, PrintTrouble) else "print.money_stands"
+        return Screen("printer." + self.why, (money, "printer.do." + self.why, "print.later"), keys=OK_CANCEL, style="alert")
+
+    def on_confirm(self):
+        return self.printed.same()
+
+    def on_cancel(self):
+        return self.printed.finish()

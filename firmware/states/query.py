@@ -1,0 +1,159 @@
+"""Enquiry: the list of transactions, one of them, the totals. Reprint by the same pages."""
+
+from firmware.machine import State
+from firmware.money import yuan
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, home
+from firmware.states.printing import PrintSlip
+from firmware.transactions import TABLE
+
+PAGE = 4
+
+
+def mark(record: "dict") -> str:
+    """One letter for what became of it."""
+    if record["phase"] == "approved":
+        return "X" if record.get("void") else ""
+    return {"declined": "-", "reversed": "R"}.get(record["phase"], "?")
+
+
+def records_page(records: "list[dict]") -> "list":
+    """Menu rows: number to press, trace number and amount."""
+    rows = []
+    for place, record in enumerate(records):
+        sign = "-" if record["kind"] == "void" else ""
+        rows.append((str(place + 1), ("", "%s %s%s%s" % (record["trace"], sign, yuan(record["fen"]), mark(record)))))
+    return rows
+
+
+class Transactions(State):
+    """Newest first, four a page; a digit opens one."""
+
+    leads_to = HOME + ("TransactionPage",)
+
+    def __init__(self, reprint=False):
+        self.reprint = reprint
+        self.pages = [0]
+        self.shown = []
+
+    def enter(self):
+        self.shown = self.terminal.ledger.newest(PAGE, self.pages[-1])
+
+    def screen(self):
+        if not self.shown:
+            return Screen("query.list", ("query.none",), keys=OK_CANCEL)
+        return Screen("query.list", menu=records_page(self.shown))
+
+    def on_down(self):
+        if len(self.shown) < PAGE:
+            return None
+        self.pages.append(self.shown[-1]["id"])
+        self.enter()
+        if not self.shown:
+            self.pages = [0]
+            self.enter()
+        return None
+
+    def on_back(self):
+        if len(self.pages) > 1:
+            self.pages.pop()
+            self.enter()
+
+    def on_digit(self, digit):
+        if 1 <= digit <= len(self.shown):
+            return TransactionPage(self.shown[digit - 1], self.reprint)
+        return None
+
+    def on_confirm(self):
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+class TransactionPage(Page):
+    """One transaction in full, on two pages."""
+
+    leads_to = HOME + ("PrintSlip", "TransactionPage")
+
+    def __init__(self, record=None, reprint=False, second=False):
+        self.record = record
+        self.reprint = reprint
+        self.second = second
+
+    def screen(self):
+        record = self.record
+        state = "phase.voided" if record.get("void") and record["phase"] == "approved" else "phase." + record["phase"]
+        if not self.second:
+            lines = (("query.amount", record["kind"] + ".title", ("", yuan(record["fen"]))), ("confirm.card", ("", record["pan"])), ("query.state", state))
+        else:
+            lines = (
+                ("query.at", ("", "%s-%s %s:%s" % (record["at"][4:6], record["at"][6:8], record["at"][8:10], record["at"][10:12]))),
+                ("query.reference", ("", record.get("reference", ""))),
+                ("query.authorisation", ("", record.get("authorisation", ""))),
+            )
+        can_print = record["phase"] == "approved" and self.terminal.has("printer")
+        return Screen(("query.one", ("", record["trace"])), lines, keys=("key.back", "key.print") if can_print else OK)
+
+    def on_down(self):
+        return TransactionPage(self.record, self.reprint, not self.second)
+
+    def on_confirm(self):
+        if self.record["phase"] == "approved" and self.terminal.has("printer"):
+            return PrintSlip(self.record, again=True)
+        return home(self.terminal)
+
+
+class FindTransaction(Digits):
+    """One transaction by its trace number."""
+
+    leads_to = HOME + ("TransactionPage",)
+
+    def __init__(self):
+        super().__init__()
+        self.problem = ""
+
+    def screen(self):
+        return Screen("query.find", (self.problem or "query.trace_prompt", ("void.trace", ("", self.typed))), keys=OK_CANCEL)
+
+    def on_digit(self, digit):
+        self.problem = ""
+        super().on_digit(digit)
+
+    def on_confirm(self):
+        if not self.typed:
+            return None
+        record = self.terminal.ledger.by_trace("%06d" % int(self.typed))
+        if record is None:
+            self.problem = "void.not_found"
+            self.typed = ""
+            self.terminal.sound("error")
+            return None
+        return TransactionPage(record)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+class Totals(Page):
+    """Count and sum of each kind that moves money, and what is left of it."""
+
+    def screen(self):
+        totals = self.terminal.ledger.totals()
+        lines = []
+        net = 0
+        for row in TABLE:
+            if row.sign:
+                count, fen = totals.get(row.name, (0, 0))
+                net += row.sign * fen
+                lines.append(("totals.line", row.title, count, ("", yuan(fen))))
+        lines.append(("totals.net", ("", yuan(net))))
+        return Screen("totals.title", lines, keys=OK)
+
+
+def reprint_last(terminal: "object") -> State:
+    """The slip of the newest approved transaction once more, or the page that says there is none."""
+    for record in terminal.ledger.newest(50):
+        if record["phase"] == "approved":
+            return PrintSlip(record, again=True)
+    return Notice("print.title", ("query.none",))

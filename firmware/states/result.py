@@ -1,0 +1,120 @@
+"""What a transaction came to. Each page answers: what happened, was money taken, what to do now."""
+
+from firmware.iso8583 import codes, unionpay
+from firmware.iso8583.codec import Iso8583Error
+from firmware.machine import State
+from firmware.money import yuan
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK, OK_CANCEL, Page, home
+from firmware.states.printing import PrintTrouble
+from firmware.states.step import Step
+from firmware.transactions import SHOW
+
+WRONG_PIN = "55"
+
+
+class ResultPage(Page):
+    deadline_ms = 60_000
+
+    def __init__(self, result=None):
+        self.result = result
+
+
+class Declined(ResultPage):
+    """The bank said no, in words. A wrong PIN offers the same amount anew: new card, new trace number."""
+
+    leads_to = HOME + ("PresentCard",)
+
+    def _again(self):
+        draft = self.terminal.draft
+        return self.result is not None and draft is not None and self.result.code == WRONG_PIN and draft.tries < self.terminal.parameter("pin.tries")
+
+    def screen(self):
+        code = codes.look_up(self.result.code if self.result is not None else "")
+        language = 0 if self.terminal.parameter("language") == "zh" else 1
+        do = "declined.again" if self._again() else ("", codes.ACTIONS[code.action][language])
+        lines = (("", (code.zh, code.en)[language]), "money.not_taken", do)
+        return Screen(("declined.title", ("", code.code)), lines, keys=OK_CANCEL if self._again() else OK, style="alert")
+
+    def on_confirm(self):
+        if not self._again():
+            return home(self.terminal)
+        self.terminal.draft = self.terminal.draft.anew()
+        return self.terminal.make_state("PresentCard")
+
+
+class NotSent(ResultPage):
+    """Nothing left the terminal, or nothing that could move money: why, and that it may be done again."""
+
+    WORDS = {
+        "refused": "why.host", "unreachable": "why.network", "timeout": "why.timeout", "name": "why.name", "tls": "why.tls",
+        "closed": "why.closed", "broken": "why.closed", "store": "why.store", "no-key": "why.keys", "keys": "why.keys",
+        "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
+    }  # fmt: skip
+
+    def __init__(self, result=None):
+        self.why = result if isinstance(result, str) else result.why if result is not None else ""
+
+    def screen(self):
+        if self.why.startswith("code "):
+            what = ("why.code", ("", self.why[5:]))
+        else:
+            what = self.WORDS.get(self.why, "why.network")
+        do = "do.store" if self.why == "store" else "do.again"
+        return Screen("not_sent.title", (what, "money.not_taken", do), keys=OK, style="alert")
+
+
+class Reversed(ResultPage):
+    """No answer came; the host has undone it since. The customer was not charged."""
+
+    def screen(self):
+        return Screen("reversed.title", ("reversed.what", "money.returned", "do.again"), keys=OK, style="alert")
+
+
+class Unresolved(ResultPage):
+    """No answer, and no answer to the reversal: unknown is never shown as failed."""
+
+    leads_to = HOME + ("PrintTrouble",)
+
+    def screen(self):
+        return Screen("unresolved.title", ("unresolved.what", "money.unknown", "unresolved.do"), keys=OK, style="alert")
+
+    def on_confirm(self):
+        record = self.terminal.draft.record
+        if record is not None and self.terminal.has("printer"):
+            return PrintTrouble(record)
+        return home(self.terminal)
+
+
+class BatchFull(Page):
+    def screen(self):
+        return Screen("batch.title", ("batch.full", "money.not_taken", "batch.do"), keys=OK, style="alert")
+
+
+class ReaderMissing(Page):
+    def screen(self):
+        return Screen("card.trouble.title", ("card.trouble.reader", "money.not_taken", "card.do.reader"), keys=OK, style="alert")
+
+
+class ShowBalance(Step):
+    """The balance on the screen, never on paper."""
+
+    step = SHOW
+    leads_to = HOME
+    deadline_ms = 20_000
+
+    def screen(self):
+        draft = self.terminal.draft
+        text = ""
+        if draft is not None and draft.result is not None:
+            try:
+                text = yuan(unionpay.read_balances(draft.result.fields.get(54, ""))[-1].fen)
+            except Iso8583Error:
+                text = "--"
+        return Screen("balance.title", (("confirm.card", ("", draft.masked if draft else "")),), big=text, keys=OK)
+
+    def on_confirm(self):
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)

@@ -1,0 +1,148 @@
+"""From power on to the log-in page: self-test, what the last transaction came to.
+
+Log-in never waits for the network, nor for a part that is slow: what is wrong with a part is said on the page
+that needs it. The self-test page stays only when something must be read: a part that failed, a parameter that
+was refused, a clock that cannot be right.
+"""
+
+from firmware.machine import State
+from firmware.money import yuan
+from firmware.ports import StoreError
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK, OK_CANCEL, Page, home
+from firmware.states.printing import PrintSlip
+
+TEST_PARTS = ("contactless", "printer")  # what is shown by name; the rest works, or nothing is shown at all
+
+
+class SelfTest(State):
+    """Parts, software version, date."""
+
+    leads_to = ("Login", "Unprovisioned", "VaultTrouble", "LastSale")
+    deadline_ms = 1
+
+    def enter(self):
+        terminal = self.terminal
+        if self.troubles():
+            self.deadline_ms = 5_000
+            self.again()
+        if terminal.vault.state == "ready":
+            try:
+                terminal.ledger.resolve_cut()
+            except StoreError:
+                terminal.log("what was cut cannot be marked: the store refuses")
+            terminal.resolve_behind()
+        terminal.keep_locks()
+
+    def troubles(self):
+        """Keys of what is wrong, most urgent first."""
+        terminal = self.terminal
+        found = []
+        if terminal.parameter.bad:
+            found.append(("start.bad_parameter", ("", terminal.parameter.bad[0])))
+        for part in TEST_PARTS:
+            if terminal.parts.get(part) in ("failed", "gone"):
+                found.append("part.%s.bad" % part)
+        if not terminal.calendar.trusted and terminal.ledger.counters["record"]:
+            found.append("start.clock")
+        return found
+
+    def screen(self):
+        return self_test(self.terminal, self.troubles())
+
+    def on_deadline(self):
+        return self.on_confirm()
+
+    def on_part(self, part, state):
+        if state in ("failed", "gone"):
+            self.deadline_ms = 5_000
+            self.again()
+
+    def on_confirm(self):
+        terminal = self.terminal
+        if terminal.vault.state in ("wiped", "broken"):
+            return VaultTrouble(terminal.vault.state)
+        if terminal.parameter.missing() or terminal.vault.state == "empty":
+            return Unprovisioned()
+        if terminal.ledger.open():
+            return LastSale()
+        return terminal.make_state("Login")
+
+    def on_cancel(self):
+        return self.on_confirm()
+
+
+def self_test(terminal: "object", troubles: "list") -> Screen:
+    """The self-test page: version, date, mode, then the troubles or the parts."""
+    now = terminal.calendar.now()
+    lines = [("start.version", ("", terminal.version), ("", "%04d-%02d-%02d" % now[:3]))]
+    if troubles:
+        lines += troubles[:2]
+    else:
+        for part in TEST_PARTS:
+            if terminal.has(part):
+                lines.append("part.%s.%s" % (part, "ok" if terminal.parts.get(part) == "ready" else "wait"))
+    lines.append("start.test_mode" if terminal.parameter("mode") == "test" else "start.production")
+    return Screen("start.title", lines[:4])
+
+
+class SelfTestPage(Page):
+    """The same, asked for from the menu."""
+
+    def screen(self):
+        return self_test(self.terminal, [])
+
+
+class Unprovisioned(State):
+    """No terminal number, no master key: says so and what to do. The technician's tool is the way out."""
+
+    leads_to = ("SelfTest",)
+
+    def screen(self):
+        return Screen("unprovisioned.title", ("unprovisioned.what", "unprovisioned.do", "unprovisioned.how"), style="alert")
+
+    def on_cancel(self):
+        return None
+
+
+class VaultTrouble(State):
+    """The keys are wiped or their file is damaged. Nothing is overwritten; the technician loads keys again."""
+
+    leads_to = ()
+
+    def __init__(self, why="wiped"):
+        self.why = why
+
+    def screen(self):
+        return Screen("vault.title", ("vault." + self.why, "vault.money", "vault.do"), style="alert")
+
+    def on_cancel(self):
+        return None
+
+
+class LastSale(State):
+    """What the newest open transaction came to when the power was cut."""
+
+    leads_to = HOME + ("PrintSlip",)
+    deadline_ms = 15_000
+
+    def enter(self):
+        records = self.terminal.ledger.open()
+        if not records:
+            return home(self.terminal)
+        self.record = records[-1]
+
+    def screen(self):
+        record = self.record
+        what = (record["kind"] + ".what", ("", yuan(record["fen"])))
+        if record["phase"] == "approved":
+            return Screen("last.title", (what, "last.approved", "last.print"), keys=OK_CANCEL)
+        return Screen("last.title", (what, "last.unknown", "last.reversing"), keys=OK, style="alert")
+
+    def on_confirm(self):
+        if self.record["phase"] == "approved" and self.terminal.has("printer"):
+            return PrintSlip(self.record)
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)

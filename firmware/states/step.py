@@ -1,0 +1,49 @@
+"""A step of a transaction: a state that knows its draft and how to go on."""
+
+from firmware.machine import State
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK, home
+
+# Where any step may lead: the states of all steps, as the rows order them, and the pages that end a transaction.
+ENDS = HOME + ("Cancelled",)
+
+
+class Step(State):
+    step = ""
+
+    @classmethod
+    def wanted(cls, terminal, draft):
+        """Whether this transaction needs the step."""
+        return True
+
+    @classmethod
+    def of(cls, draft):
+        """The state for this draft."""
+        return cls()
+
+    @property
+    def draft(self):
+        return self.terminal.draft
+
+    def next(self):
+        """The next step. The table of steps names every step's state, so it is looked up late."""
+        return self.terminal.after(self.step)
+
+    def on_cancel(self):
+        return Cancelled()
+
+
+class Cancelled(State):
+    """Given up before anything was sent: says that no money was taken."""
+
+    leads_to = HOME
+    deadline_ms = 3_000
+
+    def screen(self):
+        return Screen("cancelled.title", ("cancelled.what", "money.not_taken"), keys=OK)
+
+    def on_confirm(self):
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)

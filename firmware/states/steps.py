@@ -1,0 +1,64 @@
+"""The steps of a transaction and how one leads to the next.
+
+A row of `transactions` names its steps; STEPS maps each name to a state; a step says with `wanted` whether this
+transaction needs it. `begin` opens a transaction, `after` leads on from a step that is done.
+"""
+
+from firmware.draft import Draft
+from firmware.states.amount import EnterAmount
+from firmware.states.card import PresentCard
+from firmware.states.confirm import ConfirmAmount
+from firmware.states.online import Authorise, Blocked
+from firmware.states.pin import EnterPin
+from firmware.states.printing import PrintSlip
+from firmware.states.result import BatchFull, ReaderMissing, ShowBalance
+from firmware.states.void import AskSupervisor, FindOriginal
+from firmware.transactions import AMOUNT, AUTHORISE, CARD, CONFIRM, ORIGINAL, PIN, SHOW, SLIP, SUPERVISOR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.machine import State
+
+STEPS = {
+    AMOUNT: EnterAmount,
+    SUPERVISOR: AskSupervisor,
+    ORIGINAL: FindOriginal,
+    CARD: PresentCard,
+    CONFIRM: ConfirmAmount,
+    PIN: EnterPin,
+    AUTHORISE: Authorise,
+    SLIP: PrintSlip,
+    SHOW: ShowBalance,
+}
+
+
+def begin(terminal: "object", row: "object") -> "State":
+    """The first page of a new transaction, or the page that says why there can be none now."""
+    terminal.abandon()
+    if terminal.parts.get("contactless") in ("failed", "gone") and CARD in row.steps:
+        return ReaderMissing()
+    if row.kept:
+        limit = terminal.parameter("batch.limit")
+        if limit and terminal.ledger.in_batch() >= limit:
+            return BatchFull()
+    terminal.draft = Draft(row)
+    if row.kept and terminal.ledger.unresolved():
+        return Blocked()
+    return first(terminal, terminal.draft)
+
+
+def first(terminal: "object", draft: "Draft") -> "State":
+    return _from(terminal, draft, 0)
+
+
+def after(terminal: "object", step: str) -> "State":
+    """The state of the next step that the open transaction wants."""
+    draft = terminal.draft
+    return _from(terminal, draft, draft.row.steps.index(step) + 1)
+
+
+def _from(terminal, draft, place):
+    steps = draft.row.steps
+    while not STEPS[steps[place]].wanted(terminal, draft):
+        place += 1
+    return STEPS[steps[place]].of(draft)

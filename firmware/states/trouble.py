@@ -1,0 +1,79 @@
+"""Pages that a global event or a defect leads to, from anywhere."""
+
+from firmware.machine import State
+from firmware.screens import Screen
+from firmware.states.common import HOME, OK, home
+
+
+class Fault(State):
+    """A defect in the terminal. The ledger decided the money before this page came."""
+
+    leads_to = HOME
+    deadline_ms = 60_000
+
+    def __init__(self, code="0000", money="money.not_taken"):
+        self.code = code
+        self.money = money
+
+    def enter(self):
+        self.terminal.light("error")
+        self.terminal.sound("error")
+        self.terminal.resolve_behind()
+
+    def screen(self):
+        return Screen("fault.title", (("fault.code", ("", self.code)), self.money, "fault.do"), keys=OK, style="alert")
+
+    def on_confirm(self):
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
+class Tampered(State):
+    """The case was opened: the keys are gone. The device comes back only from the technician."""
+
+    leads_to = ()
+    deadline_ms = 3_600_000
+
+    def enter(self):
+        self.terminal.operator = ""
+        self.terminal.light("error")
+
+    def screen(self):
+        return Screen("tamper.title", ("tamper.what", "vault.money", "vault.do"), style="alert")
+
+
+class Stopping(State):
+    """Shutting down in good order."""
+
+    leads_to = ()
+
+    def enter(self):
+        self.terminal.light("off")
+        self.terminal.machine.stopped = True
+
+    def screen(self):
+        return Screen("stopping.title", ("stopping.what",))
+
+
+class PowerLow(State):
+    """Too little charge to begin anything. Goes away when the charger is there."""
+
+    leads_to = HOME
+    deadline_ms = 30_000
+
+    def screen(self):
+        return Screen("power.title", (("power.what", self.terminal.power or 0), "money.not_taken", "power.do"), style="alert")
+
+    def on_deadline(self):
+        power = self.terminal.power
+        if power is None or power > self.terminal.parameter("power.stop_percent"):
+            return home(self.terminal)
+        return None
+
+    def on_confirm(self):
+        return self.on_deadline()
+
+    def on_cancel(self):
+        return self.on_deadline()

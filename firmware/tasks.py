@@ -1,0 +1,202 @@
+"""What takes time, written as if it did not.
+
+A task is a generator. It yields what it wants and is sent what came of it, so that a conversation with a host,
+a card or a printer reads from top to bottom, and yet nothing in the firmware waits:
+
+    Ask(port, method, args)   calls `port.method(ticket, *args)`; the answer is the Event that carries the ticket
+    More(ticket)              the next Event on a ticket that an Ask kept open
+    Pause(ms)                 a DEADLINE event after that time
+    Tell(value)               tells the owner how far it is; answered at once with None
+    Close(ticket)             done with a ticket that an Ask kept open
+    Turn(name)                the only task that holds this name goes on; the others stand in line, until it ends
+
+Ask and More take `within_ms`: when nothing came by then the answer is the event DEADLINE. A ticket is closed
+after its answer unless the Ask says `keep`, and always when the Ask was not answered in time; what is open when the task ends or is cancelled is closed, and the
+port is told (`CLOSERS`). A task that is cancelled sees GeneratorExit at its yield.
+
+A task is bound to no state: what must survive a power cut is in the ledger, never in a task.
+"""
+
+from heapq import heappop, heappush
+
+from firmware.events import DEADLINE, Event
+from firmware.tickets import Tickets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+# How a port learns that nobody listens any more.
+CLOSERS = {"link": "close", "contactless": "cancel", "vault": "stop"}
+
+
+class Ask:
+    def __init__(self, port, method, *args, within_ms=0, keep=False):
+        self.port = port
+        self.method = method
+        self.args = args
+        self.within_ms = within_ms
+        self.keep = keep
+
+
+class More:
+    def __init__(self, ticket, within_ms=0, keep=True):
+        self.ticket = ticket
+        self.within_ms = within_ms
+        self.keep = keep
+
+
+class Pause:
+    def __init__(self, ms):
+        self.ms = ms
+
+
+class Close:
+    def __init__(self, ticket):
+        self.ticket = ticket
+
+
+class Tell:
+    def __init__(self, value):
+        self.value = value
+
+
+class Turn:
+    def __init__(self, name):
+        self.name = name
+
+
+class Task:
+    """One running generator and the tickets it holds."""
+
+    def __init__(self, generator, done, told):
+        self.generator = generator
+        self.done = done
+        self.told = told
+        self.tickets = {}  # ticket -> port name
+        self.waiting = 0  # the ticket whose event resumes it
+        self.timer = 0
+        self.keep = False
+        self.fresh = False  # it waits for the first answer to an Ask
+        self.turns = []
+        self.ended = False
+
+
+class Tasks:
+    """Runs tasks: gives them tickets, timers and turns, and hands them their events."""
+
+    def __init__(self, ports: "dict", tickets: Tickets, now_ms: "Callable[[], int]") -> None:
+        self.ports = ports
+        self.tickets = tickets
+        self.now_ms = now_ms
+        self._timers = []  # (due, ticket)
+        self._lines = {}  # turn name -> tasks, the first holds it
+
+    def start(self, generator: "Generator", done: "Callable | None" = None, told: "Callable | None" = None) -> Task:
+        """Runs the generator to its first wait. `done(result)` is called when it returns, `told(value)` for each Tell."""
+        task = Task(generator, done, told)
+        self._step(task, None)
+        return task
+
+    def cancel(self, task: "Task | None") -> None:
+        if task is not None and not task.ended:
+            task.ended = True
+            task.generator.close()
+            self._tidy(task)
+
+    def timer(self, owner: object, ms: int) -> int:
+        """A ticket that gets DEADLINE after `ms`. Close the ticket to take it back."""
+        ticket = self.tickets.open(owner)
+        heappush(self._timers, (self.now_ms() + ms, ticket))
+        return ticket
+
+    def next_due(self) -> "int | None":
+        """When the earliest live timer is due, in ticks; None when there is none."""
+        timers = self._timers
+        while timers and timers[0][1] not in self.tickets._owners:
+            heappop(timers)
+        return timers[0][0] if timers else None
+
+    def take_due(self) -> "Event | None":
+        """The DEADLINE event of a timer that is due now, or None."""
+        due = self.next_due()
+        if due is None or due > self.now_ms():
+            return None
+        return Event(DEADLINE, heappop(self._timers)[1], None)
+
+    def resume(self, task: Task, event: Event) -> None:
+        """Hands a task an event that one of its tickets got."""
+        if event.ticket not in (task.waiting, task.timer):
+            return  # something more on a ticket that it keeps but does not look at now
+        ticket, task.waiting = task.waiting, 0
+        if task.timer:
+            self.tickets.close(task.timer)
+            task.timer = 0
+        if ticket and (not task.keep or (task.fresh and event.name == DEADLINE)):
+            self._close(task, ticket)
+        self._step(task, event)
+
+    def _step(self, task, value):
+        while not task.ended:
+            try:
+                want = task.generator.send(value)
+            except StopIteration as stop:
+                task.ended = True
+                self._tidy(task)
+                if task.done:
+                    task.done(stop.value)
+                return
+            value = None
+            if isinstance(want, Close):
+                self._close(task, want.ticket)
+                continue
+            if isinstance(want, Tell):
+                if task.told:
+                    task.told(want.value)
+                continue
+            if isinstance(want, Turn):
+                line = self._lines.setdefault(want.name, [])
+                if task not in line:
+                    line.append(task)
+                    task.turns.append(want.name)
+                if line[0] is not task:
+                    return
+                continue
+            self._wait(task, want)
+            return
+
+    def _wait(self, task, want):
+        if isinstance(want, Pause):
+            task.timer = self.timer(task, want.ms)
+            return
+        if want.within_ms:
+            task.timer = self.timer(task, want.within_ms)
+        task.keep = want.keep
+        task.fresh = isinstance(want, Ask)
+        if isinstance(want, More):
+            task.waiting = want.ticket
+            return
+        ticket = self.tickets.open(task)
+        task.tickets[ticket] = want.port
+        task.waiting = ticket
+        getattr(self.ports[want.port], want.method)(ticket, *want.args)
+
+    def _close(self, task, ticket):
+        self.tickets.close(ticket)
+        port = task.tickets.pop(ticket, None)
+        if port in CLOSERS:
+            getattr(self.ports[port], CLOSERS[port])(ticket)
+
+    def _tidy(self, task):
+        if task.timer:
+            self.tickets.close(task.timer)
+            task.timer = 0
+        for ticket in list(task.tickets):
+            self._close(task, ticket)
+        for name in task.turns:
+            line = self._lines[name]
+            held = line[0] is task
+            line.remove(task)
+            if held and line:
+                self._step(line[0], None)
+        task.turns = []

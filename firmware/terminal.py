@@ -1,0 +1,199 @@
+"""The terminal: what the states and the conversations share.
+
+Ports by name, the parameters in force, the ledger, the operators, the calendar, the texts, and the little that is
+known between two pages: who is logged in, the open transaction, the state of the parts. Built once a start by
+`Terminal(ports, board)`; it reads the store and decides what the first page is (`first_state`).
+"""
+
+from binascii import crc32
+
+from firmware import VERSION, calendar
+from firmware.emv.settings import Request, Settings
+from firmware.host import session
+from firmware.iso8583 import unionpay
+from firmware.ledger import Ledger
+from firmware.operators import Operators
+from firmware.parameters import Parameters
+from firmware.ports import StoreError
+from firmware.screens.texts import Texts
+from firmware.tasks import Pause, Tasks
+from firmware.tickets import Tickets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.draft import Draft
+    from firmware.machine import Machine
+
+
+class Terminal:
+    def __init__(self, ports: "dict[str, object]", board: "dict") -> None:
+        """ports: name -> port, those that the board has. board: {"name", "mode", "parameters"}. Raises StoreError."""
+        self.ports = ports
+        self.board = board
+        self.version = VERSION
+        self.display = ports["display"]
+        self.vault = ports["vault"]
+        self.link = ports.get("link")
+        self._clock = ports["clock"]
+        self.tickets = Tickets()
+        self.tasks = Tasks(ports, self.tickets, self.now_ms)
+        self.parameter = Parameters(ports["store"], board.get("parameters"))
+        self.texts = Texts(self.parameter("language"))
+        self.ledger = Ledger(ports["store"])
+        self.operators = Operators(ports["store"], self.parameter, self.now_ms)
+        self.calendar = calendar.Calendar(self._clock, self.parameter("time.zone_minutes"))
+        counters = self.ledger.counters
+        self.calendar.restore(counters["offset_s"], counters["confirmed"], counters["at_s"])
+        self.codec = unionpay.codec()
+        self.machine = None  # type: Machine | None
+        self.make_state = None  # (name, *arguments) -> State; set with the next two by `states.catalogue.power_on`
+        self.first = None  # draft -> the State of its first step
+        self.after = None  # step -> the State of the step that follows in the open transaction
+        self.operator = ""
+        self.draft = None  # type: Draft | None
+        self.parts = {}
+        self.power = None
+        self.reports = 0
+        self._emv = None
+        self._session_open = False
+        self._resolving = False
+
+    # -- time
+    def now_ms(self) -> int:
+        return self._clock.ticks_ms()
+
+    def calendar_stamp(self) -> str:
+        return calendar.stamp(self.calendar.now())
+
+    # -- parts
+    def has(self, port: str) -> bool:
+        return port in self.ports
+
+    def sound(self, name: str) -> None:
+        if "sound" in self.ports:
+            self.ports["sound"].play(name)
+
+    def light(self, name: str) -> None:
+        if "light" in self.ports:
+            self.ports["light"].show(name)
+
+    def log(self, text: str) -> None:
+        if "log" in self.ports:
+            self.ports["log"].line(text)
+
+    def report(self, where: str, fault: Exception) -> str:
+        """Notes a defect and gives it a code that the help line can look up: where and what kind, never a value."""
+        self.reports += 1
+        kind = type(fault).__name__
+        code = "%04X" % (crc32(("%s %s" % (where, kind)).encode()) & 0xFFFF)
+        self.log("fault %s: %s in %s" % (code, kind, where))
+        return code
+
+    # -- the host
+    def where(self) -> "dict":
+        p = self.parameter
+        return {
+            "address": p("host.address"),
+            "port": p("host.port"),
+            "tls": p("host.tls"),
+            "authority": p("host.authority"),
+            "connect_ms": p("host.connect_ms"),
+        }
+
+    def signed_on(self) -> bool:
+        """Working keys are there, and the last sign-on is not older than its hours."""
+        if not self._session_open or self.vault.check_value("mac") is None:
+            return False
+        age = self._clock.utc_s() - self.ledger.counters["signed_on_s"]
+        return 0 <= age < self.parameter("host.sign_on_hours") * 3600
+
+    def signed_on_now(self, batch: int) -> None:
+        """The host has answered a sign-on: its batch number, our clock."""
+        self._session_open = True
+        self.ledger.note(
+            batch=batch or self.ledger.counters["batch"],
+            signed_on_s=self._clock.utc_s(),
+            offset_s=self.calendar.offset_s,
+            confirmed=self.calendar.confirmed,
+            at_s=self.calendar.floor_s,
+        )
+
+    def signed_off(self) -> None:
+        self._session_open = False
+
+    # -- cards
+    def emv_settings(self) -> "Settings":
+        """The kernel's settings. Its CVM limit is reached at the amount itself, ours beyond it: so it is one fen higher."""
+        if self._emv is None:
+            rows = [dict(row) for row in self.parameter("emv.aids")]
+            for row in rows:
+                row["cvm_limit_fen"] = self.parameter("pin.free_fen") + 1
+                row["cvm_default"] = "signature" if self.parameter("pin.card_may_waive") else "online-pin"
+            self._emv = Settings(rows, self.parameter("emv.terminal"))
+        return self._emv
+
+    def emv_request(self, draft: "Draft") -> "Request":
+        """What the card is told of this tap: a new unpredictable number each time."""
+        stamp = self.calendar_stamp()
+        unpredictable = self.ports["random"].random(4)
+        return Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, self.ledger.next_trace(), draft.row.emv_type)
+
+    # -- the background: what goes on behind the pages
+    def sign_on_behind(self) -> None:
+        """Signs on without keeping anybody waiting."""
+        if not self.signed_on() and self.vault.state == "ready":
+            self.tasks.start(session.sign_on_alone(self))
+
+    def resolve_behind(self) -> None:
+        """Reverses what is unknown, now and again until nothing is left; an open transaction does it itself."""
+        if self._resolving or not self.ledger.to_reverse() or self.vault.state != "ready":
+            return
+        self._resolving = True
+        if self.draft is None:
+            self.tasks.start(session.resolve(self), self._resolved)
+        else:
+            self._resolved(None)
+
+    def _resolved(self, _result):
+        if self.ledger.to_reverse():
+            self.tasks.start(self._later(self.parameter("reversal.again_s") * 1000), self._again)
+        else:
+            self._resolving = False
+
+    def _later(self, ms):
+        yield Pause(ms)
+
+    def _again(self, _result):
+        self._resolving = False
+        self.resolve_behind()
+
+    def keep_locks(self) -> None:
+        """Lets lock-outs run down while the device is on."""
+        self.tasks.start(self._later(60_000), self._minute)
+
+    def _minute(self, _result):
+        try:
+            locked = self.operators.keep_time()
+        except StoreError:
+            locked = True
+        if locked:
+            self.keep_locks()
+
+    # -- the open transaction
+    def abandon(self) -> None:
+        """The page is left for good: the phase decides. What was sent has an unknown result now."""
+        draft, self.draft = self.draft, None
+        if draft is not None and draft.record is not None and draft.record["phase"] == "sent":
+            try:
+                self.ledger.unknown(draft.record, "98")
+            except StoreError:
+                self.log("the result of %s cannot be written" % draft.record["trace"])
+
+    def money_state(self) -> str:
+        """The key of the sentence that says what became of the money of the open transaction."""
+        draft = self.draft
+        if draft is None or draft.record is None:
+            return "money.not_taken"
+        return {"approved": "money.taken", "declined": "money.not_taken", "reversed": "money.returned"}.get(
+            draft.record["phase"], "money.unknown"
+        )

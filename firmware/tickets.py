@@ -1,0 +1,31 @@
+"""Every request has a ticket and every answer carries it.
+
+A ticket belongs to the task that opened it until the task closes it. An answer to a closed ticket (the card
+that came too late, the reply after the time-out) finds no owner: it is dropped and counted, and can never be
+taken for the answer to a newer question, since numbers are not used twice.
+"""
+
+
+class Tickets:
+    def __init__(self) -> None:
+        self.last = 0
+        self.dropped = 0
+        self._owners = {}
+
+    def open(self, owner: object) -> int:
+        self.last += 1
+        self._owners[self.last] = owner
+        return self.last
+
+    def close(self, ticket: int) -> None:
+        self._owners.pop(ticket, None)
+
+    def owner(self, ticket: int) -> object:
+        """Whose ticket it is; None, and counted, when it is closed."""
+        found = self._owners.get(ticket)
+        if found is None:
+            self.dropped += 1
+        return found
+
+    def __len__(self) -> int:
+        return len(self._owners)

@@ -1,0 +1,25 @@
+"""`python -m tools NAME ...` runs a tool, `python -m tools` lists them."""
+
+import importlib
+import sys
+
+# name: (module with main(argv) -> exit status, what it does)
+TOOLS = {
+    "provision": ("tools.provision", "give a device its numbers, its host and its master key  设备初始化、灌装主密钥"),
+}
+
+
+def main(argv: "list[str]") -> int:
+    """Runs argv[0] with the rest; the list and status 2 when there is no such tool."""
+    if argv and argv[0] in TOOLS:
+        return importlib.import_module(TOOLS[argv[0]][0]).main(argv[1:])
+    wrong = bool(argv) and argv[0] not in ("-h", "--help")
+    out = sys.stderr if wrong else sys.stdout
+    print("python -m tools NAME ...   (NAME --help says more)", file=out)
+    for name, (_, what) in TOOLS.items():
+        print("  %-12s %s" % (name, what), file=out)
+    return 2 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,249 @@
+"""`python -m tools provision --data DIR`: two people give a device its identity and its master key.
+
+At the keyboard: the settings that no file and no environment gave are asked for; then the first custodian types a
+component (32 hexadecimal digits, nothing is shown), compares its check value with the envelope, and leaves; then the
+second; then both confirm the check value of the whole. In a factory: --settings, two --component files of different
+people, --check-value.
+
+    environment   KAIFU_TERMINAL_NUMBER for terminal.number, and so on; it goes before the file
+    status        0 done
+                  2 wrong call or wrong input
+                  3 not now: provisioned already, open transactions, the terminal is running
+                  4 not confirmed
+                  5 the disk, the store or libcrypto failed
+
+Components are never written; what was typed stays in this process's memory until it ends, which is at once.
+"""
+
+import argparse
+import getpass
+import json
+import os
+import stat
+import sys
+
+from drivers.cup_keys import check_value
+from drivers.libcrypto import CryptoError, cleanse
+from drivers.provisioning import COMPONENT_BYTES, NEEDED, SETTINGS, ProvisioningError, combine, provision
+from firmware.ports import StoreCorrupt, StoreError
+
+DONE, WRONG, NOT_NOW, NOT_CONFIRMED, FAILED = 0, 2, 3, 4, 5
+TRIES = 3
+
+PROMPTS = {
+    "terminal.number": "终端号 Terminal number (8)",
+    "merchant.number": "商户号 Merchant number (15)",
+    "merchant.name": "商户名称 Merchant name",
+    "host.address": "主机地址 Host address",
+    "host.port": "主机端口 Host port",
+    "host.tls": "使用 TLS Use TLS (y/n)",
+    "host.authority": "证书文件 Authority's certificates, a PEM file (ENTER: 系统 the system's)",
+    "host.tpdu": "TPDU",
+}
+CUSTODIANS = ("第一位 first", "第二位 second")
+
+# why of a ProvisioningError: (status, text)
+REFUSALS = {
+    "setting": (WRONG, "参数错误 Wrong setting: {}"),
+    "component": (WRONG, "密钥分量错误 Wrong component: {}"),
+    "provisioned": (NOT_NOW, "本机已初始化，如需重做请加 --again / This device is provisioned; --again does it anew."),
+    "open": (
+        NOT_NOW,
+        "有未完成的交易，请先开机处理 / Open transactions: switch the terminal on to resolve them.",
+    ),
+}
+
+
+class _Stop(Exception):
+    """Ends the tool with a status and a line."""
+
+    def __init__(self, status, text):
+        super().__init__(text)
+        self.status = status
+
+
+def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, environ=os.environ) -> int:
+    """The whole tool; `ask`, `ask_secret` and `say` are the person's side. -> status."""
+    try:
+        arguments = _arguments(argv)
+    except SystemExit as end:
+        return WRONG if end.code else DONE
+    components: list[bytearray] = []
+    try:
+        by_hand = not arguments.component
+        if by_hand and ask_secret is getpass.getpass and not sys.stdin.isatty():
+            raise _Stop(WRONG, "需要在终端上输入，或使用 --component / A terminal is needed to type on, or --component twice.")
+        settings = _settings(arguments, environ, ask if by_hand else None, say)
+        if by_hand:
+            for custodian in CUSTODIANS:
+                components.append(_typed_component(custodian, ask, ask_secret, say))
+            _confirm_whole(components, ask, say)
+        else:
+            components += _component_files(arguments)
+        summary = provision(arguments.data, settings, components, again=arguments.again)
+    except _Stop as stop:
+        say(str(stop))
+        return stop.status
+    except ProvisioningError as error:
+        status, text = REFUSALS[error.why]
+        say(text.format(error.detail))
+        return status
+    except (EOFError, KeyboardInterrupt):
+        say("已取消 Cancelled; nothing was written.")
+        return NOT_CONFIRMED
+    except StoreCorrupt as error:
+        say("存储损坏，请送修 / The store is damaged, nothing was written: %s" % error)
+        return FAILED
+    except StoreError as error:
+        busy = "owns the store" in str(error)
+        say("请先关闭终端程序 / Stop the terminal first." if busy else "存储失败 The store failed: %s" % error)
+        return NOT_NOW if busy else FAILED
+    except (OSError, CryptoError) as error:
+        say("失败 Failed: %s" % error)
+        return FAILED
+    finally:
+        cleanse(*components)
+    say("主密钥校验值 Master key check value: %s" % summary.check_value.hex().upper())
+    say("操作员密码恢复为出厂值 The operators have the factory's passwords: 01 0000, 00 123456, 99 12345678")
+    say("已重新初始化 Provisioned anew." if summary.again else "初始化完成 Provisioned.")
+    return DONE
+
+
+def _arguments(argv):
+    parser = argparse.ArgumentParser(prog="python -m tools provision", description="设备初始化 Provision a device.")
+    parser.add_argument("--data", required=True, metavar="DIR", help="the device's data folder")
+    parser.add_argument("--again", action="store_true", help="replace what a provisioned device has")
+    parser.add_argument("--settings", metavar="FILE", help="JSON object: %s" % ", ".join(PROMPTS))
+    parser.add_argument("--component", metavar="FILE", action="append", help="32 hexadecimal digits, mode 0600; twice")
+    parser.add_argument("--check-value", metavar="HEX", help="of the whole key, 8 digits; needed with --component")
+    return parser.parse_args(argv)
+
+
+def _settings(arguments, environ, ask, say):
+    """From the file, over it the environment, and what is missing then from the person, if there is one."""
+    settings = {}
+    if arguments.settings:
+        try:
+            with open(arguments.settings, "rb") as file:
+                settings = json.loads(file.read())
+        except (OSError, ValueError) as error:
+            # The decoder quotes what it read.
+            detail = error.strerror if isinstance(error, OSError) else "is not JSON"
+            raise _Stop(WRONG, "参数文件 %s: %s" % (arguments.settings, detail)) from error
+        if not isinstance(settings, dict):
+            raise _Stop(WRONG, "参数文件 %s: is not a JSON object" % arguments.settings)
+    for setting in SETTINGS:
+        given = environ.get("KAIFU_" + setting.name.upper().replace(".", "_"))
+        if given is not None:
+            settings[setting.name] = _value(setting, given)
+    if ask is not None:
+        for setting in SETTINGS:
+            if setting.name not in settings:
+                settings[setting.name] = _asked(setting, ask, say)
+    return settings
+
+
+def _asked(setting, ask, say):
+    prompt = PROMPTS[setting.name]
+    if setting.default is not NEEDED and setting.default != "":
+        shown = ("y" if setting.default else "n") if setting.kind is bool else setting.default
+        prompt += " [%s]" % shown
+    for _ in range(TRIES):
+        text = ask(prompt + ": ").strip()
+        try:
+            if not text and setting.default is not NEEDED:
+                return setting.default
+            value = _file_text(text) if setting.name == "host.authority" else _value(setting, text)
+            if type(value) is setting.kind and setting.check(value):
+                return value
+        except OSError as error:
+            say("%s: %s" % (text, error.strerror))
+        say("应为 wanted: %s" % setting.wanted)
+    raise _Stop(WRONG, "参数错误 Wrong setting: %s" % setting.name)
+
+
+def _file_text(path):
+    with open(path, "rb") as file:
+        return file.read().decode("ascii", "replace")
+
+
+def _value(setting, text):
+    """`text` as the setting's kind; as it is when it is none, for the check to refuse."""
+    if setting.kind is bool:
+        return {"y": True, "yes": True, "true": True, "1": True, "n": False, "no": False, "false": False, "0": False}.get(
+            text.lower(), text
+        )
+    if setting.kind is int and text.isascii() and text.isdigit():
+        return int(text[:9])
+    return text
+
+
+def _typed_component(custodian, ask, ask_secret, say):
+    say("请%s保管人单独操作 / The custodian alone, please." % custodian)
+    for _ in range(TRIES):
+        component = _hex_component(ask_secret("密钥分量 Component (32 HEX): "))
+        if component is None:
+            say("应为 32 位十六进制 / 32 hexadecimal digits are wanted.")
+            continue
+        say("校验值 Check value: %s" % _shown(component))
+        if _yes(ask("与信封一致？ As on the envelope? (y/n): ")):
+            return component
+        cleanse(component)
+    raise _Stop(NOT_CONFIRMED, "未确认，未写入 / Not confirmed; nothing was written.")
+
+
+def _confirm_whole(components, ask, say):
+    master = combine(components)
+    say("主密钥校验值 Check value of the master key: %s" % _shown(master))
+    cleanse(master)
+    if not _yes(ask("两位均确认？ Do both confirm? (y/n): ")):
+        raise _Stop(NOT_CONFIRMED, "未确认，未写入 / Not confirmed; nothing was written.")
+
+
+def _component_files(arguments):
+    paths = arguments.component
+    if len(paths) != 2:
+        raise _Stop(WRONG, "需要两个 --component / Two --component files are wanted.")
+    if not arguments.check_value:
+        raise _Stop(WRONG, "需要 --check-value / With --component the --check-value is needed.")
+    components, seen = [], set()
+    for path in paths:
+        try:
+            with open(path, "rb") as file:
+                about = os.fstat(file.fileno())
+                component = _hex_component(file.read(256).decode("ascii", "replace"))
+        except OSError as error:
+            raise _Stop(WRONG, "%s: %s" % (path, error.strerror)) from error
+        if about.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise _Stop(WRONG, "%s: 其他人可读，应为 0600 / others can read it, mode 0600 is wanted" % path)
+        if component is None:
+            raise _Stop(WRONG, "%s: 应为 32 位十六进制 / 32 hexadecimal digits are wanted" % path)
+        seen.add((about.st_dev, about.st_ino))
+        components.append(component)
+    if len(seen) != 2:
+        raise _Stop(WRONG, "两个分量文件相同 / The two components are one file.")
+    master = combine(components)
+    right = _shown(master) == arguments.check_value.upper()
+    cleanse(master)
+    if not right:
+        raise _Stop(NOT_CONFIRMED, "校验值不符，未写入 / The check value is another; nothing was written.")
+    return components
+
+
+def _hex_component(text):
+    """16 bytes, or None when the text is no component."""
+    text = "".join(text.split())
+    if len(text) != 2 * COMPONENT_BYTES:
+        return None
+    try:
+        return bytearray.fromhex(text)
+    except ValueError:
+        return None
+
+
+def _shown(key):
+    return check_value(key).hex().upper()
+
+
+def _yes(answer):
+    return answer.strip().lower() in ("y", "yes", "是")
