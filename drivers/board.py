@@ -83,7 +83,7 @@ def validate(data, name: str, file: str) -> Board:
 
 
 def bus_kind(bus: str) -> str:
-    """"i2c1" -> "i2c", "uart-usb" -> "uart"."""
+    """ "i2c1" -> "i2c", "uart-usb" -> "uart"."""
     return bus.split("-")[0].rstrip("0123456789")
 
 

@@ -99,10 +99,11 @@ def key_rows(value):
     return "%s is missing" % ", ".join(missing) if missing else None
 
 
+# The rows of `drivers/escpos.py`, which is not loaded to check a board.
 PROFILES = ("csn-a2", "epson-tm", "generic-58", "raster-58")
 ADDRESS = whole(0x08, 0x77)
 PANEL = {"address": ADDRESS, "size": one_of((128, 64), (256, 64), (128, 128))}
-PANEL_TAKES = {"rotate": one_of(0, 2), "contrast": whole(0, 255)}
+PANEL_TAKES = {"rotate": whole(0, 3), "contrast": whole(0, 255)}
 
 ROWS = (
     Row("display", "ssd1306", "drivers.display", "Ssd1306", "i2c", PANEL, PANEL_TAKES),
@@ -110,7 +111,7 @@ ROWS = (
     Row("keypad", "matrix", "drivers.keypad", "MatrixKeypad", "gpio",
         {"rows": pins, "columns": pins, "keys": key_rows}, {}),
     Row("contactless", "pn532", "drivers.nfc", "Pn532", "uart",
-        {}, {"baud": one_of(115200, 921600), "reset": pin}),
+        {}, {"baud": one_of(115200, 230400, 460800, 921600), "reset": pin}),
     Row("printer", "escpos", "drivers.printer", "EscposPrinter", "uart",
         {"baud": one_of(9600, 19200, 38400, 57600, 115200), "profile": one_of(*PROFILES)}, {"pace": flag}),
     Row("sound", "buzzer", "drivers.sound", "PwmBuzzer", "gpio", {"pin": pin}, {}),

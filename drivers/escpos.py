@@ -11,7 +11,7 @@ The dialects differ where it hurts, so everything that differs is a column of `P
                "never": nothing is asked
     drop       What makes the printer forget the lines that it has not printed
 
-A line is 24 dots of glyph and 6 of gap; 8 dots are a millimetre, 384 of them a row; a Han character is 24 dots
+A line is 24 dots of glyph, 48 of a double one, and 6 of gap; 8 dots are a millimetre, 384 of them a row; a Han character is 24 dots
 wide, an ASCII character 12.
 
 Sources: Epson ESC/POS command reference (ESC, FS, GS, DLE commands); DP-EH600 manual for the CSN-A2 class.
@@ -109,28 +109,30 @@ def cells(text: str) -> int:
 
 
 def wrap(text: str, columns: int) -> list[str]:
-    """The text in lines of at most so many columns; the empty text is one empty line."""
-    if cells(text) <= columns:
-        return [text]
-    lines, line, used = [], "", 0
-    for character in text:
-        width = 1 if character < "\x80" else 2
-        if used + width > columns:
-            lines.append(line)
-            line, used = "", 0
-        line += character
-        used += width
-    return [*lines, line]
+    """The text in lines of at most so many columns; the empty text is one empty line. A line ends beside a Han
+    character or at a space; a word that is longer than a line is broken."""
+    lines = []
+    while cells(text) > columns:
+        end = used = 0
+        while (used := used + (1 if text[end] < "\x80" else 2)) <= columns:
+            end += 1
+        at = end
+        while at and text[at] != " " and text[at - 1] != " " and text[at - 1 : at + 1].isascii():
+            at -= 1
+        at = at or end
+        lines.append(text[:at].rstrip(" "))
+        text = text[at:].lstrip(" ")
+    return [*lines, text]
 
 
 def plain_lines(style: str, value, profile: Profile) -> list[str]:
-    """What a person reads of one line of a job, as lines of text; a picture is named by its size."""
+    """What a person reads of one line of a job, as lines of text."""
     if style == "feed":
         return [""] * value
     if style == "cut":
         return [""] * profile.tear_lines
     if style == "picture":
-        return [f"[picture {value[0]}x{len(value[1])}]"]
+        return ["[picture]"]
     if style == "rule":
         return ["-" * profile.columns]
     columns = profile.columns // 2 if "w" in style else profile.columns
@@ -161,11 +163,11 @@ def encode(job: list, profile: Profile) -> list[Chunk]:
 
 def _encode_line(writer, profile, style, value):
     if style == "feed":
-        return _feed(value)
+        return writer.feed(value)
     if style == "picture":
         return _picture(*value)
     if style == "cut":
-        feed = _feed(profile.tear_lines)
+        feed = writer.feed(profile.tear_lines)
         return Chunk(feed.data + (b"\x1dV\x42\x00" if profile.cutter else b""), feed.dots)
     if style == "rule":
         style, value = "", "-" * profile.columns
@@ -173,15 +175,11 @@ def _encode_line(writer, profile, style, value):
     return writer.text(style, wrap(printable(value, profile), columns))
 
 
-def _feed(lines):
-    return Chunk(b"\x1bd" + bytes((lines,)) if lines else b"", lines * PITCH)
-
-
 class _Writer:
     """Text by the printer's own font. Modes are sent when they change."""
 
     def __init__(self, profile):
-        self._modes = {b"\x1ba": 0, b"\x1bE": 0, b"\x1d!": 0}
+        self._modes = {b"\x1ba": 0, b"\x1bE": 0, b"\x1d!": 0, b"\x1b3": PITCH}
 
     def _mode(self, command, value):
         if self._modes[command] == value:
@@ -189,10 +187,14 @@ class _Writer:
         self._modes[command] = value
         return command + bytes((value,))
 
+    def feed(self, lines):
+        return Chunk(self._mode(b"\x1b3", PITCH) + b"\x1bd" + bytes((lines,)) if lines else b"", lines * PITCH)
+
     def text(self, style, lines):
         wide, high = "w" in style, "h" in style
         data = self._mode(b"\x1ba", int("c" in style)) + self._mode(b"\x1bE", int("b" in style))
-        data += self._mode(b"\x1d!", 0x10 * wide + 0x01 * high)
+        pitch = PITCH + 24 * high
+        data += self._mode(b"\x1d!", 0x10 * wide + 0x01 * high) + self._mode(b"\x1b3", pitch)
         for line in lines:
             if line.isascii():
                 data += line.encode("ascii") + b"\n"
@@ -201,7 +203,7 @@ class _Writer:
             size = b"\x1c!" + bytes((0x04 * wide + 0x08 * high,)) if wide or high else b""
             end = b"\x1c!\x00" if size else b""
             data += b"\x1c&" + size + line.encode("gb18030") + b"\n" + end + b"\x1c."
-        return Chunk(data, len(lines) * (48 if high else PITCH))
+        return Chunk(data, len(lines) * pitch)
 
 
 class _Painter:
@@ -212,14 +214,17 @@ class _Painter:
 
         self._font = slipfont
 
+    def feed(self, lines):
+        return Chunk(b"\x1bd" + bytes((lines,)) if lines else b"", lines * PITCH)
+
     def text(self, style, lines):
         height = 48 if "h" in style else 24
+        gap = PITCH - 24
         data = b""
         for line in lines:
             rows = self._font.rows(line, "b" in style, 1 + ("w" in style), 1 + ("h" in style), "c" in style)
-            data += raster(_trim(rows)) if any(map(any, rows)) else b"\x1bJ" + bytes((height,))
-            data += b"\x1bJ" + bytes((PITCH - height,)) if height < PITCH else b""
-        return Chunk(data, len(lines) * max(height, PITCH))
+            data += raster(_trim(rows)) + b"\x1bJ" + bytes((gap,)) if any(map(any, rows)) else b"\x1bJ" + bytes((height + gap,))
+        return Chunk(data, len(lines) * (height + gap))
 
 
 def _trim(rows):

@@ -141,18 +141,15 @@ class Fonts:
             drawn = self._figures[short] = figures(short)
         found = drawn.get(character)
         if found is None:
-            found = drawn[character] = self._lowered(character, SHORT_ROWS) if short else self._big_letter(character)
+            found = drawn[character] = self.glyph(character) if short else self._big_letter(character)
         return found
 
     def _big_letter(self, character: str) -> Glyph:
         if self._big is None and self.unifont:
             self._big = _open(self.unifont, 16, UNIFONT_TOP)
         found = self._big.glyph(character, BIG_ROWS) if self._big else ()
-        return found or self._lowered(character, BIG_ROWS)
-
-    def _lowered(self, character: str, rows: int) -> Glyph:
-        """The text glyph at the foot of a taller one."""
-        return tuple(column << rows - TEXT_ROWS for column in self.glyph(character))
+        # Without Unifont the text glyph stands there, at the foot.
+        return found or tuple(column << BIG_ROWS - TEXT_ROWS for column in self.glyph(character))
 
     def text(self, text: str) -> list[int]:
         """The columns of a line of text, 12 rows."""

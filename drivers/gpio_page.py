@@ -11,6 +11,7 @@ The page, one byte a pin where nothing else is said:
     128   watch     emulator   1: tell me when the firmware changes this output
     192   armed     emulator   1: tell me each point (`reach`)
     193   shorts    firmware   how often two outputs were seen against each other, up to 255
+    194   asleep    firmware   1: it waits for a change
     200   rows      emulator   number of rows of the key matrix, then their pins (up to 8)
     209   columns   emulator   number of columns, then their pins (up to 8)
     224   switches  emulator   closed switches, 64 bits, little endian: bit 8 * row + column
@@ -29,7 +30,7 @@ SIZE = 4096
 PINS = 64
 OUTPUT, INPUT, RUNNING, PULLED_DOWN, PULLED_UP, LEVEL = 0x80, 0x40, 0x20, 0x04, 0x02, 0x01
 DRIVEN = 0x02
-DRIVE, WATCH, ARMED, SHORTS, ROWS, COLUMNS, SWITCHES, PWM = 64, 128, 192, 193, 200, 209, 224, 256
+DRIVE, WATCH, ARMED, SHORTS, ASLEEP, ROWS, COLUMNS, SWITCHES, PWM = 64, 128, 192, 193, 194, 200, 209, 224, 256
 WIDTH = 8
 PWM_FORMAT = struct.Struct("<II")
 
@@ -99,8 +100,8 @@ class PageGpio:
         self._page = map_page(os.path.join(folder, PAGE_NAME))
         self._wake = open_pipe(os.path.join(folder, WAKE_NAME))
         self._changed = open_pipe(os.path.join(folder, CHANGED_NAME))
-        self._mode = None
-        self._pwm = {}
+        self._mode: int | None = None
+        self._pwm: dict[int, PagePwm] = {}
 
     def setmode(self, mode: int) -> None:
         if mode != self.BCM:
@@ -185,7 +186,11 @@ class PageGpio:
 
     def wait_change(self, timeout_s: float) -> bool:
         """True as soon as the emulator has changed something (or `wake` was called), False after that long."""
-        if not select.select((self._wake,), (), (), max(timeout_s, 0))[0]:
+        self._page[ASLEEP] = 1
+        changed = select.select((self._wake,), (), (), max(timeout_s, 0))[0]
+        # Awake before the pipe is emptied: asleep on an empty pipe means that every change was seen.
+        self._page[ASLEEP] = 0
+        if not changed:
             return False
         drain(self._wake)
         return True

@@ -17,6 +17,7 @@ together never put a digit into a PIN that nobody sees.
 
 import threading
 import time
+from collections.abc import Callable
 
 from firmware.events import KEY, PART, Event
 
@@ -30,7 +31,7 @@ REST_S = 60.0
 
 def ghosted(scan: frozenset) -> bool:
     """Whether two rows of this scan share two columns or more: one of its keys may not be there."""
-    rows = {}
+    rows: dict = {}
     for row, column in scan:
         rows.setdefault(row, set()).add(column)
     held = list(rows.values())
@@ -41,8 +42,8 @@ class Presses:
     """Debounce: scans in, presses out. A key has changed when STABLE scans in a row say so."""
 
     def __init__(self):
-        self.down = frozenset()
-        self._counts = {}
+        self.down: frozenset = frozenset()
+        self._counts: dict = {}
 
     @property
     def settled(self) -> bool:
@@ -78,7 +79,7 @@ class MatrixKeypad:
         self._columns = part["columns"]
         self._keys = part["keys"]
         self._presses = Presses()
-        self._taker = None
+        self._taker: Callable[[str], None] | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="keypad", daemon=True)
 
@@ -93,7 +94,7 @@ class MatrixKeypad:
             self._gpio.wake()
             self._thread.join()
 
-    def borrow(self, taker) -> None:
+    def borrow(self, taker: Callable[[str], None]) -> None:
         """From now on presses go to taker(name), from the driver's thread, and none is posted."""
         self._taker = taker
 
@@ -141,7 +142,7 @@ class MatrixKeypad:
 
     def _touched(self):
         read = self._gpio.input
-        return not all([read(column) for column in self._columns])
+        return not all(read(column) for column in self._columns)
 
     def _scan(self):
         gpio = self._gpio

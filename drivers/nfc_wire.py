@@ -158,6 +158,8 @@ class Wire:
                 size, head = buffer[at], 2
                 sound = not (size + buffer[at + 1]) & 0xFF
             if not sound or not 1 <= size <= LARGEST:
+                # Before its acknowledgement a command has no answer that could be damaged.
+                damaged = damaged or self._acks > 0
                 del buffer[:at]
                 continue
             end = at + head + size + 1

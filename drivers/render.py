@@ -49,7 +49,7 @@ MENU_GAP = 3
 
 BIG_PAGES = (32, 24)
 SHORT_DOWN = 2
-PLAIN_DOWN = 3
+PLAIN_DOWN = 4
 
 BAR_TOP, BAR_ROWS = 2, 8
 
@@ -115,6 +115,11 @@ def columns_of(image: Image) -> list[int]:
     data = image.transpose(Pillow.Transpose.TRANSPOSE).tobytes("raw", "1;R")
     deep = height // 8
     return [int.from_bytes(data[x * deep : x * deep + deep], "little") for x in range(width)]
+
+
+def drawn(columns: list[int], height: int, lit: str = "#", dark: str = ".") -> list[str]:
+    """The columns as text, one line a row of pixels."""
+    return ["".join(lit if column >> y & 1 else dark for column in columns) for y in range(height)]
 
 
 class Renderer:
@@ -236,7 +241,7 @@ class _Layout:
             free = self._around(rows, page + SHORT_DOWN, page + SHORT_DOWN + SHORT_ROWS)
         columns, down = self.fonts.big(text, short), SHORT_DOWN if short else 0
         if len(columns) > self.width - MARGIN:
-            columns, down = self._text(text, self.width - 2 * MARGIN), PLAIN_DOWN
+            columns, down = self._text(text, self.width - 2 * MARGIN), SHORT_DOWN if short else PLAIN_DOWN
         self.canvas.put(self.width - MARGIN - len(columns), page + down, columns)
         return free
 

@@ -6,6 +6,7 @@ key, which does not cut into another tone.
 """
 
 import threading
+from typing import Any
 
 # Name: notes of (Hz, ms); 0 Hz is silence.
 TONES = {
@@ -26,9 +27,9 @@ class PwmBuzzer:
         """part: pin; gpio: `wires.gpio()`. Posts nothing."""
         self._gpio = gpio
         self._pin = part["pin"]
-        self._pwm = None
-        self._wanted = None
-        self._playing = None
+        self._pwm: Any = None
+        self._wanted: str | None = None
+        self._playing: str | None = None
         self._closing = False
         self._turn = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sound", daemon=True)

@@ -69,8 +69,8 @@ class RealWires:
 
     def __init__(self, board):
         self._board = board
-        self._buses = []
-        self._gpio = None
+        self._buses: list = []
+        self._gpio: RealGpio | None = None
 
     def uart(self, bus: str) -> str:
         spec = self._board.buses[bus]

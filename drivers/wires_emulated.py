@@ -20,6 +20,7 @@ import select
 import socket
 import struct
 import threading
+from typing import Any
 
 from drivers.gpio_page import ARMED, PAGE_NAME, SIZE, PageGpio, map_page
 from drivers.wires import WiresError
@@ -52,9 +53,9 @@ class EmulatedWires:
         if not os.path.exists(os.path.join(self.folder, PAGE_NAME)):
             raise WiresError("%s: no emulator: %s names no folder of wires (`make run` starts both)" % (board.file, VARIABLE))
         self._board = board
-        self._page = map_page(os.path.join(self.folder, PAGE_NAME))
-        self._buses = []
-        self._gpio = None
+        self._page: mmap.mmap | bytes = map_page(os.path.join(self.folder, PAGE_NAME))
+        self._buses: list = []
+        self._gpio: PageGpio | None = None
 
     def uart(self, bus: str) -> str:
         return os.path.join(self.folder, bus)
@@ -111,15 +112,16 @@ def connect(line: socket.socket, path: str) -> None:
 
 
 # Descriptors of emulated buses, each with its Line. Whatever else is given to smbus2's ioctl is the kernel's.
-_lines = {}
+_lines: dict = {}
 
 
 def open_i2c(path: str):
     """A real smbus2.SMBus whose descriptor is the socket at this path."""
     from smbus2 import smbus2
 
-    if not hasattr(smbus2.ioctl, "kernel"):
-        smbus2.ioctl = _ioctl_beside(smbus2.ioctl)
+    module: Any = smbus2
+    if not hasattr(module.ioctl, "kernel"):
+        module.ioctl = _ioctl_beside(module.ioctl)
 
     class Bus(smbus2.SMBus):
         """An SMBus on a socket where the node was."""
@@ -182,9 +184,7 @@ class Line:
         messages = [argument.msgs[place] for place in range(argument.nmsgs)]
         if any(message.len > LONGEST_MESSAGE for message in messages):
             raise _error(errno.EINVAL)
-        read = self.transfer([
-            (message.addr, message.len, None if message.flags & 1 else bytes(message)) for message in messages
-        ])
+        read = self.transfer([(message.addr, message.len, None if message.flags & 1 else bytes(message)) for message in messages])
         for message in messages:
             if message.flags & 1:
                 ctypes.memmove(message.buf, read, message.len)

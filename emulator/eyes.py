@@ -205,8 +205,8 @@ class Eyes:
         yield page.with_big(False, self.figures[0], 0, BIG_ROWS)
         yield page.with_big(True, self.figures[1], SHORT_DOWN, SHORT_ROWS)
         yield page.plain()
-        for short in (False, True):
-            yield page.with_big(short, self.letters, PLAIN_DOWN, TEXT_ROWS)
+        yield page.with_big(False, self.letters, PLAIN_DOWN, TEXT_ROWS)
+        yield page.with_big(True, self.letters, SHORT_DOWN, TEXT_ROWS)
         yield page.with_big(False, self.big_letters[0], 0, BIG_ROWS)
         yield page.with_big(True, self.big_letters[1], SHORT_DOWN, SHORT_ROWS)
 

@@ -119,7 +119,9 @@ class Books:
             if self._db.execute("SELECT 1 FROM cards WHERE pan = ?", (pan,)).fetchone():
                 self._db.execute("UPDATE cards SET record = ?, status = ? WHERE pan = ?", (text, status, pan))
                 return
-            self._db.execute("INSERT INTO cards (pan, record, status, last_atc) VALUES (?, ?, ?, ?)", (pan, text, status, last_atc))
+            self._db.execute(
+                "INSERT INTO cards (pan, record, status, last_atc) VALUES (?, ?, ?, ?)", (pan, text, status, last_atc)
+            )
             self._post(0, "card:" + pan, balance)
             self._post(0, "opening", -balance)
 
@@ -129,7 +131,10 @@ class Books:
             row = self._db.execute("SELECT record, status, last_atc, wrong_pins FROM cards WHERE pan = ?", (pan,)).fetchone()
             if row is None:
                 return None
-            record = {key: bytes.fromhex(value["hex"]) if isinstance(value, dict) else value for key, value in json.loads(row[0]).items()}
+            record = {
+                key: bytes.fromhex(value["hex"]) if isinstance(value, dict) else value
+                for key, value in json.loads(row[0]).items()
+            }
             record.update(pan=pan, status=row[1], last_atc=row[2], wrong_pins=row[3], balance_fen=self.balance(pan))
         return record
 
@@ -196,7 +201,9 @@ class Books:
 
     def is_refused(self, terminal: str, batch: str, trace: str) -> bool:
         return (
-            self._db.execute("SELECT 1 FROM refused WHERE terminal = ? AND batch = ? AND trace = ?", (terminal, batch, trace)).fetchone()
+            self._db.execute(
+                "SELECT 1 FROM refused WHERE terminal = ? AND batch = ? AND trace = ?", (terminal, batch, trace)
+            ).fetchone()
             is not None
         )
 
@@ -206,7 +213,9 @@ class Books:
         self._post(transaction.id, "card:" + transaction.pan, -amount)
 
     def _post(self, transaction_id: int, account: str, amount: int) -> None:
-        self._db.execute("INSERT INTO postings (transaction_id, account, amount_fen) VALUES (?, ?, ?)", (transaction_id, account, amount))
+        self._db.execute(
+            "INSERT INTO postings (transaction_id, account, amount_fen) VALUES (?, ?, ?)", (transaction_id, account, amount)
+        )
         self._db.execute(
             "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET balance_fen = balance_fen + excluded.balance_fen",
             (account, amount),

@@ -27,7 +27,7 @@ import time
 from collections import namedtuple
 from collections.abc import Callable
 
-from emulator.acquirer.books import APPROVED, DECLINED, REVERSED, VOIDED, Books, Terminal, Transaction
+from emulator.acquirer.books import APPROVED, DECLINED, VOIDED, Books, Terminal, Transaction
 from emulator.acquirer.keys import Engine, PinFormat, odd_parity
 from emulator.acquirer.rules import Rule, Rules
 from firmware.emv import tlv
@@ -69,7 +69,8 @@ NEEDED = {
 ECHOED = (3, 4, 11, 25, 41, 42, 49, 60)  # fields of a request that its reply repeats
 
 Answer = tuple[int, "bytes | None"]
-Outcome = namedtuple("Outcome", "code extra authorisation reference", defaults=({}, "", ""))
+# What was decided: F39, fields of the reply, F38, F37, the sale that a void takes back.
+Outcome = namedtuple("Outcome", "code extra authorisation reference sale", defaults=((), "", "", None))
 
 
 class _Request:
@@ -197,7 +198,7 @@ class Acquirer:
             return Outcome(refusal)
         assert terminal is not None
         if rule and rule.action == "decline":
-            outcome = Outcome(rule.argument)
+            outcome = Outcome(rule.argument)  # in place of the bank's decision
         else:
             outcome = self._acts[request.kind](request, terminal)
         if request.kind in ("sale", "void"):
@@ -241,7 +242,7 @@ class Acquirer:
         """Writes a sale or a void down, gives it its numbers, and books it when it is approved."""
         good = outcome.code == codes.APPROVED
         number = self.books.next_id()
-        sale = outcome.extra.pop("sale", None)
+        sale = outcome.sale
         outcome = outcome._replace(
             reference="%s%08d" % (self._date(), number % 100_000_000),
             authorisation="%06d" % (int.from_bytes(self.random(4), "big") % 1_000_000) if good else "",
@@ -318,7 +319,7 @@ class Acquirer:
             code = self._check_card(request, terminal)
             if code:
                 return Outcome(code)
-        return Outcome(codes.APPROVED, {"sale": sale})
+        return Outcome(codes.APPROVED, sale=sale)
 
     def _reversal(self, request: _Request, terminal: Terminal) -> Outcome:
         kind = "void" if request.private.kind == unionpay.VOID else "sale"
@@ -334,7 +335,7 @@ class Acquirer:
             return Outcome("12")
         if original.state == APPROVED:
             self.books.undo(original, int(self.clock()))
-        return Outcome(codes.APPROVED, {}, original.authorisation, original.reference)
+        return Outcome(codes.APPROVED, authorisation=original.authorisation, reference=original.reference)
 
     # Cards
 

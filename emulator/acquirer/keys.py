@@ -1,8 +1,10 @@
 """The host's cryptography: working keys, check values, MAC, PIN block, enciphered tracks.
 
-    MAC     the message, padded with zero bytes, folded into 8 bytes by exclusive or; that as 16 hexadecimal characters;
-            first 8 enciphered, exclusive or with the last 8, enciphered again; the first 8 of its hexadecimal characters
-    PIN     ISO 9564 format 0: 0 | length | PIN | F..., exclusive or with 0000 and the 12 digits of the card number before its check digit
+    MAC     the message, padded with zero bytes, folded into 8 bytes by exclusive or; that as 16 hexadecimal
+            characters; the first 8 enciphered, exclusive or with the last 8, enciphered again; the first 8
+            hexadecimal characters of that
+    PIN     ISO 9564 format 0: 0, length, PIN, F..., exclusive or with 0000 and the 12 digits of the card number
+            before its check digit
     track   the 16 digits that end one byte before the last byte, 3DES ECB
 
 Source: reference/host.md §4. Written apart from the terminal's vault, so that the two check each other.

@@ -13,6 +13,7 @@ WHEN amount, tail and card mean sale, void and balance unless `on` says otherwis
 The newest rule that fits wins. A rule with `next` is gone when it has been used up; `clear` forgets all.
 """
 
+import threading
 from collections import namedtuple
 
 from firmware.iso8583 import codes
@@ -142,46 +143,52 @@ def _argument(action, needs, word):
 
 
 def fen(text: str) -> int:
-    """"12.51" or "12" -> 1251. Raises RuleError."""
+    """ "12.51" or "12" -> 1251. Raises RuleError."""
     whole, point, part = text.partition(".")
-    if not (whole.isascii() and whole.isdigit() and len(whole) <= 10) or point and not (part.isascii() and part.isdigit() and len(part) == 2):
+    digits = whole + part
+    if not (whole and digits.isascii() and digits.isdigit() and len(whole) <= 10 and len(part) == (2 if point else 0)):
         raise RuleError(f"{text!r}: an amount such as 12.51")
     return int(whole) * 100 + int(part or 0)
 
 
 class Rules:
-    """The rules in force. Safe to change while messages are handled: each call works on whole lists."""
+    """The rules in force. Safe for several threads."""
 
     def __init__(self, texts: "tuple[str, ...]" = ()) -> None:
+        self._lock = threading.Lock()
         self._rules: list[Rule] = [parse(text) for text in texts]
 
     def add(self, text: str) -> Rule:
         """Puts a rule in force; one with the same condition takes the older one's place. Raises RuleError."""
         rule = parse(text)
-        self._rules = [old for old in self._rules if old[:3] != rule[:3]] + [rule]
+        with self._lock:
+            self._rules = [old for old in self._rules if old[:3] != rule[:3]] + [rule]
         return rule
 
     def remove(self, text: str) -> None:
         """Takes back the rule that `text` says. Raises RuleError when there is none."""
         rule = parse(text)
-        if rule not in self._rules:
-            raise RuleError(f"no such rule: {rule}")
-        self._rules = [old for old in self._rules if old != rule]
+        with self._lock:
+            if rule not in self._rules:
+                raise RuleError(f"no such rule: {rule}")
+            self._rules.remove(rule)
 
     def clear(self) -> None:
-        self._rules = []
+        with self._lock:
+            self._rules.clear()
 
     def list(self) -> "list[str]":
         """The rules as text, oldest first."""
-        return [str(rule) for rule in self._rules]
+        with self._lock:
+            return [str(rule) for rule in self._rules]
 
     def pick(self, kind: str, amount_fen: "int | None", pan: str) -> "Rule | None":
         """The newest rule that fits this message; a `next` is counted down."""
-        for rule in reversed(self._rules):
-            if rule.fits(kind, amount_fen, pan):
-                if rule.when == "next":
-                    left = [rule._replace(value=rule.value - 1)] if rule.value > 1 else []
-                    at = self._rules.index(rule)
-                    self._rules = self._rules[:at] + left + self._rules[at + 1 :]
-                return rule
+        with self._lock:
+            for at in range(len(self._rules) - 1, -1, -1):
+                rule = self._rules[at]
+                if rule.fits(kind, amount_fen, pan):
+                    if rule.when == "next":
+                        self._rules[at : at + 1] = [rule._replace(value=rule.value - 1)] if rule.value > 1 else []
+                    return rule
         return None

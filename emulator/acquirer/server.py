@@ -64,7 +64,9 @@ class Server:
         self._down = bool(value)
         self._ring()
         with self._settled:
-            self._settled.wait_for(lambda: self._closing or (self._listener is None) == self._down or not self._thread.is_alive(), 5)
+            self._settled.wait_for(
+                lambda: self._closing or (self._listener is None) == self._down or not self._thread.is_alive(), 5
+            )
 
     def close(self) -> None:
         self._closing = True

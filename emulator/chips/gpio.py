@@ -6,13 +6,40 @@ page is cleared (`Page.reset`), and with it everything that the firmware had dri
 """
 
 import os
+import select
 import threading
 import time
 
 from drivers.gpio_page import (
-    ARMED, CHANGED_NAME, COLUMNS, DRIVE, DRIVEN, LEVEL, OUTPUT, PAGE_NAME, PINS, PWM, PWM_FORMAT, ROWS, RUNNING, SHORTS,
-    SIZE, SWITCHES, WAKE_NAME, WATCH, WIDTH, drain, map_page, open_pipe, ring,
-)  # fmt: skip
+    ARMED,
+    ASLEEP,
+    CHANGED_NAME,
+    COLUMNS,
+    DRIVE,
+    DRIVEN,
+    LEVEL,
+    OUTPUT,
+    PAGE_NAME,
+    PINS,
+    PWM,
+    PWM_FORMAT,
+    ROWS,
+    RUNNING,
+    SHORTS,
+    SIZE,
+    SWITCHES,
+    WAKE_NAME,
+    WATCH,
+    WIDTH,
+    drain,
+    map_page,
+    open_pipe,
+    ring,
+)
+
+# How often `wait_seen` looks, and how long a finger stays on a key that nothing answers.
+LOOK_S = 0.001
+PATIENCE_S = 1.0
 
 
 def no_log(kind: str, text: str) -> None:
@@ -32,7 +59,7 @@ class Page:
         self._page = map_page(path)
         self._wake = open_pipe(os.path.join(folder, WAKE_NAME))
         self.changed = open_pipe(os.path.join(folder, CHANGED_NAME))
-        self._watched = {}
+        self._watched: dict = {}
         self._lock = threading.Lock()
 
     def drive(self, pin: int, level: "int | None") -> None:
@@ -81,6 +108,15 @@ class Page:
             self._page[SWITCHES + row] = bits | 1 << column if closed else bits & ~(1 << column)
         ring(self._wake)
 
+    def wait_seen(self, timeout_s: float) -> bool:
+        """Until the firmware has seen every change and waits for the next; False when it does not for that long."""
+        end = time.monotonic() + timeout_s
+        while not self._page[ASLEEP] or select.select((self._wake,), (), (), 0)[0]:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(LOOK_S)
+        return True
+
     @property
     def shorts(self) -> int:
         """How often two outputs were seen against each other through the matrix: each may burn a pin."""
@@ -94,12 +130,13 @@ class Page:
         """The firmware's process is gone: its software PWM stands still, levels stay as they were."""
         for pin in range(PINS):
             self._page[pin] &= ~RUNNING & 0xFF
+        self._page[ASLEEP] = 0
         self.look()
 
     def reset(self) -> None:
         """Power lost: no pin is driven any more. What is outside (fingers, switches) stays."""
         self._page[0:PINS] = bytes(PINS)
-        self._page[SHORTS] = 0
+        self._page[SHORTS] = self._page[ASLEEP] = 0
         drain(self._wake)
         self.look()
 
@@ -127,7 +164,7 @@ class KeyMatrix:
         self._places = {name: (row, column) for row, names in enumerate(keys) for column, name in enumerate(names)}
         self._log = log
         self.bounce_ms = 0
-        self.held = set()
+        self.held: set[str] = set()
 
     def press(self, name: str) -> None:
         """A finger goes down on this key. KeyError when there is none of that name."""
@@ -136,6 +173,18 @@ class KeyMatrix:
     def release(self, name: str) -> None:
         """The finger leaves the key."""
         self._move(name, False)
+
+    def strike(self, name: str, hold_s: float = 0.0) -> bool:
+        """Down for as long as the firmware needs to see it, and at least `hold_s`; then up, likewise.
+
+        False when nobody looked: the device is off or hangs.
+        """
+        self.press(name)
+        if hold_s:
+            time.sleep(hold_s)
+        seen = self._page.wait_seen(PATIENCE_S)
+        self.release(name)
+        return seen and self._page.wait_seen(PATIENCE_S)
 
     def release_all(self) -> None:
         """All fingers leave."""

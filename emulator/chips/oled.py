@@ -4,7 +4,7 @@ A write is control bytes and what they announce (SSD1306 data sheet 8.1.5.2): bi
 says that one byte follows and then another control byte; without it all the rest is of that kind.
 
 The picture is what the glass shows on a module wired as they all are, columns and rows both reversed (A1, C8):
-lit only with the display on and, for the SSD1306, its charge pump running (8D 14). Memory comes up as noise, as
+lit only with the display on and its voltage pump running (the SSD1306's must be started: 8D 14). Memory comes up as noise, as
 on the real chip, so that a driver that lights the panel too early is seen. Any bytes are taken: commands that the
 chip does not have are counted in `unknown` and do nothing.
 
@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from drivers.render import picture
+from drivers.render import drawn, picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -36,7 +36,7 @@ class OledChip:
     """One controller.
 
     log(kind, text)     takes decoded traffic, kind "i2c".
-    absent              fault: the panel does not answer and is dark.
+    absent              fault: the panel does not answer and is dark. What it forgets meanwhile is `reset`.
     on_change           called (from the bus's thread) after a write that changed what the glass shows; or None.
     version             counts those changes.
     bytes, transfers    seen on the bus, address bytes included.
@@ -47,6 +47,7 @@ class OledChip:
     glass = 128
     memory_columns = 128
     left = 0
+    pump_at_reset = False
     arguments: dict[int, int] = {}
 
     def __init__(self, size: tuple[int, int] = (128, 64), log: Callable[[str, str], None] = _quiet) -> None:
@@ -69,7 +70,7 @@ class OledChip:
             self.mirrored = self.upside_down = True
             self.start_line = self.offset = 0
             self.ratio = self.size[1]
-            self.pump = False
+            self.pump = self.pump_at_reset
             self.mode = PAGED
             self.column_window = (0, self.memory_columns - 1)
             self.page_window = (0, pages - 1)
@@ -82,7 +83,7 @@ class OledChip:
     @property
     def lit(self) -> bool:
         """Whether the glass gives light at all."""
-        return self.on and not self.absent
+        return self.on and self.pump and not self.absent
 
     def write(self, payload: bytes) -> None:
         """One I2C write, the bytes after the address. Raises OSError where a real bus sees no acknowledge."""
@@ -98,8 +99,9 @@ class OledChip:
     def read(self, count: int) -> bytes:
         """One I2C read: the status byte, bit 6 set while the display is off, over and over."""
         self._answer()
-        self.bytes += 1 + count
-        self.transfers += 1
+        with self._lock:
+            self.bytes += 1 + count
+            self.transfers += 1
         return bytes([0x06 if self.on else 0x46]) * count
 
     def columns(self) -> list[int]:
@@ -113,8 +115,7 @@ class OledChip:
 
     def lines(self, lit: str = "#", dark: str = ".") -> list[str]:
         """What the glass shows, as text, one line a row."""
-        columns = self.columns()
-        return ["".join(lit if column >> y & 1 else dark for column in columns) for y in range(self.size[1])]
+        return drawn(self.columns(), self.size[1], lit, dark)
 
     def _answer(self) -> None:
         if self.absent:
@@ -247,10 +248,6 @@ class Ssd1306Chip(OledChip):
         0xD5: 1, 0xD9: 1, 0xDA: 1, 0xDB: 1,
     }  # fmt: skip
 
-    @property
-    def lit(self) -> bool:
-        return self.on and self.pump and not self.absent
-
     def _do(self, command: int, values: list[int]) -> None:
         if command == 0x20:
             self.mode = values[0] & 3
@@ -282,15 +279,8 @@ class Sh1106Chip(OledChip):
     name = "sh1106"
     memory_columns = 132
     left = 2
+    pump_at_reset = True
     arguments = {0x81: 1, 0xA8: 1, 0xAD: 1, 0xD3: 1, 0xD5: 1, 0xD9: 1, 0xDA: 1, 0xDB: 1}
-
-    def reset(self) -> None:
-        super().reset()
-        self.pump = True
-
-    @property
-    def lit(self) -> bool:
-        return self.on and self.pump and not self.absent
 
     def _do(self, command: int, values: list[int]) -> None:
         if command == 0xAD:

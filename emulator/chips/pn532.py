@@ -249,8 +249,9 @@ class Pn532Chip:
         now = time.monotonic()
         while self._outbox and self._outbox[0][0] <= now:
             data = self._outbox.pop(0)[1]
+            self.said += len(data)
             try:
-                self.said += os.write(self.fd, data)
+                os.write(self.fd, data)
             except OSError:
                 return  # the host does not read, or has gone: its loss
 

@@ -85,6 +85,7 @@ class Head:
         self._size = (1, 1)
         self._chinese_size = (1, 1)
         self._pitch = DEFAULT_PITCH
+        self._in_picture = False
         self._line: list = []  # (character, wide, high, bold, invert, underline)
 
     # What comes in.
@@ -158,6 +159,8 @@ class Head:
         """Does the first command of the buffer; returns its length, 0 when it is not whole yet."""
         if self.kind.real_time and not self._can_print():
             raise _Stalled
+        if self._buffer[:2] not in (b"\x1dv", b"\x1bJ", b"\x1d", b"\x1b"):
+            self._in_picture = False
         first = self._buffer[0]
         if first in (0x1B, 0x1C, 0x1D, 0x12):
             return self._command()
@@ -287,8 +290,10 @@ class Head:
             pad = bytes(left), bytes(ROW - width - left)
             dots = bytes(self._buffer[8:end])
             rows = [pad[0] + dots[at : at + width] + pad[1] for at in range(0, len(dots), width)]
+            # A picture comes in bands, and is read as one.
+            self.paper.print(rows, None if self._in_picture else "[picture]")
+            self._in_picture = True
             self.log("wire", f"printer: picture {width * 8}x{height}")
-            self.paper.print(rows, f"[picture {width * 8}x{height}]")
         return end
 
     def _block(self):

@@ -38,10 +38,10 @@ class StandIn:
         self._world.later(self.latency_ms + 1, lambda: self.release(name))
 
     def type(self, words: str) -> None:
-        """"01 ENTER 0000": names of keys, or digits to be typed one after the other."""
+        """Keys by name, digits one after the other, "." for the key 00: "01 ENTER 12.4 ENTER"."""
         names = []
         for word in words.split():
-            names += [word] if word in self._places and word != "00" else list(word)
+            names += ["00" if letter == "." else letter for letter in word] if word[0] in ".0123456789" else [word]
         pace_ms = 2 * self.latency_ms + 2
         for place, name in enumerate(names):
             # Named now, because the loop goes on before the key is pressed.

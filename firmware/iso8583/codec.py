@@ -130,9 +130,7 @@ def _length(field: int, prefix: int, size: int, most: int) -> "tuple[list[bytes]
     return heads, read_two
 
 
-def _digits_variable(
-    field: int, size: int, most: int, prefix: int, track: bool, left: bool, pad: str
-) -> "tuple[Pack, Unpack]":
+def _digits_variable(field: int, size: int, most: int, prefix: int, track: bool, left: bool, pad: str) -> "tuple[Pack, Unpack]":
     heads, read = _length(field, prefix, size, most)
     why = "takes up to %d digits" % size
     skip = prefix * 2
@@ -174,9 +172,7 @@ def _digits_variable(
     return (pack_track if track else pack), unpack
 
 
-def _digits_in_bytes(
-    field: int, size: int, most: int, prefix: int, track: bool, left: bool, pad: str
-) -> "tuple[Pack, Unpack]":
+def _digits_in_bytes(field: int, size: int, most: int, prefix: int, track: bool, left: bool, pad: str) -> "tuple[Pack, Unpack]":
     """Digits whose length counts bytes: an odd count can be told from an even one only where the pad is F."""
     heads, read = _length(field, prefix, (size + 1) // 2, (most + 1) // 2)
     why = "takes up to %d digits" % size

@@ -52,6 +52,7 @@ def codec() -> Codec:
 
 # ---- F4, F11
 
+
 def amount(fen: int) -> str:
     """F4 of an amount in fen: 12 digits."""
     if not 0 <= fen <= AMOUNT_LIMIT_FEN:
@@ -170,7 +171,12 @@ def management(batch: str, code: str) -> str:
 
 
 def financial(
-    kind: str, batch: str, capability: str = CAPABILITY_CONTACTLESS, chip: str = CHIP_NORMAL, partial: bool = True, code: str = FINANCIAL
+    kind: str,
+    batch: str,
+    capability: str = CAPABILITY_CONTACTLESS,
+    chip: str = CHIP_NORMAL,
+    partial: bool = True,
+    code: str = FINANCIAL,
 ) -> str:
     """F60 of a transaction: kind F60.1, batch six digits, the terminal's capability, how the chip went.
 
@@ -259,6 +265,7 @@ def keys(data: bytes) -> "list[tuple[str, bytes, bytes]]":
 
 # ---- F63
 
+
 def operator(number: str) -> bytes:
     """F63 of a request: the operator's two digits and a space."""
     return _digits(63, number, 2).encode() + b" "
@@ -310,6 +317,7 @@ def reversal(fields: dict, reason: str, authorisation: str = "", chip: bytes = b
 
 
 # ---- F64
+
 
 def reply_to(mti: str) -> str:
     """The message type of the reply to `mti`."""

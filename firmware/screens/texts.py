@@ -2,7 +2,7 @@
 
 A text of a screen is one of
     "key"                the sentence of that key
-    ("key", a, b)        the sentence with its places filled: %s, %d, %s ... in order
+    ("key", a, b)        the sentence with its places filled in order: numbers as they are, everything else a text again
     ("", text)           text as it is: an amount, a merchant's name
 
 Whole sentences with places, never pieces glued together, so that each language has its own order.
@@ -27,7 +27,7 @@ class Texts:
             return self.table[text]
         if text[0] == "":
             return text[1]
-        return self.table[text[0]] % tuple([self(a) if isinstance(a, tuple) else a for a in text[1:]])
+        return self.table[text[0]] % tuple([a if isinstance(a, int) else self(a) for a in text[1:]])
 
     def resolve(self, screen: Screen) -> Screen:
         return Screen(

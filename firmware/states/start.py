@@ -62,6 +62,8 @@ class SelfTest(State):
         terminal = self.terminal
         if terminal.vault.state in ("wiped", "broken"):
             return VaultTrouble(terminal.vault.state)
+        if terminal.parameter("mode") == "production" and not terminal.vault.approved:
+            return VaultTrouble("unapproved")
         if terminal.parameter.missing() or terminal.vault.state == "empty":
             return Unprovisioned()
         if terminal.ledger.open():
@@ -106,7 +108,7 @@ class Unprovisioned(State):
 
 
 class VaultTrouble(State):
-    """The keys are wiped or their file is damaged. Nothing is overwritten; the technician loads keys again."""
+    """The keys are wiped, their file is damaged, or production mode wants an approved vault. Nothing is overwritten."""
 
     leads_to = ()
 

@@ -5,7 +5,7 @@ import pytest
 from drivers.keypad import MatrixKeypad
 from emulator.standins.keypad import StandIn
 from firmware.events import KEY, KEYS, Event
-from tests.toys import DEADLINE_S, Inbox, World, until
+from tests.toys import DEADLINE_S, Inbox, World
 from tests.wired import Wired
 
 
@@ -29,9 +29,7 @@ class DriverRig:
 
     def rest(self):
         """The driver has taken in how the keys lie now."""
-        places = self.matrix._places
-        presses = self.port._presses
-        until(lambda: presses.settled and presses.down == {places[name] for name in self.matrix.held})
+        assert self.wired.far.gpio.wait_seen(DEADLINE_S)
 
     def posted(self):
         return self.inbox.rest()
@@ -148,27 +146,15 @@ def test_a_key_that_cannot_be_told_from_a_ghost_waits_until_it_can(rig):
     rig.press("1")
     rig.press("2")
     assert rig.posted() == keys("1", "2")
-    if isinstance(rig, DriverRig):
-        # The matrix shows 5 as well; the driver can take in neither.
-        rig.matrix.press("4")
-        scans = Inbox()
-        rig.port._presses.feed = scans_seen(rig.port._presses, scans)
-        rig.wired.far.gpio.switch(1, 0, True)
-        scans.wait(lambda scan: len(scan) == 4, DEADLINE_S)
-    else:
-        rig.press("4")
+    # Current finds its way to 5 as well: neither it nor 4 can be taken in.
+    rig.press("4")
     assert rig.posted() == []
     rig.release("2")
     assert rig.posted() == keys("4")
 
 
-def scans_seen(presses, inbox):
-    """`presses.feed`, with each scan put into an inbox."""
-    feed = type(presses).feed
-
-    def seen(scan):
-        answer = feed(presses, scan)
-        inbox.post(scan)
-        return answer
-
-    return seen
+def test_words_are_typed_as_keys_by_the_stand_in():
+    world = World()
+    StandIn(world).type("01 ENTER 12. DOWN")
+    world.run()
+    assert world.events == keys("0", "1", "ENTER", "1", "2", "00", "DOWN")

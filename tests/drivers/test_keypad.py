@@ -6,8 +6,9 @@ import pytest
 
 from drivers.gpio_page import PageGpio, net
 from drivers.keypad import REST_S, STABLE, MatrixKeypad, Presses, ghosted
+from emulator.chips import gpio as gpio_chips
 from firmware.events import KEY, PART, Event
-from tests.toys import Inbox, until
+from tests.toys import DEADLINE_S, Inbox
 from tests.wired import Wired
 
 
@@ -90,10 +91,7 @@ def test_a_bouncing_key_is_one_press(wired, keypad, inbox):
     keys = wired.keys()
     keys.bounce_ms = 12
     for _ in range(5):
-        keys.press("8")
-        until(lambda: keypad._presses.down)
-        keys.release("8")
-        until(lambda: keypad._presses.settled and not keypad._presses.down)
+        assert keys.strike("8")
     assert inbox.rest() == [Event(KEY, 0, "8")] * 5
 
 
@@ -103,7 +101,7 @@ def test_two_keys_of_one_column_never_join_two_outputs(wired, keypad, inbox):
         keys.press(name)
         inbox.wait(lambda event: event.name == KEY)
     keys.release_all()
-    until(lambda: keypad._presses.settled and not keypad._presses.down)
+    assert wired.far.gpio.wait_seen(DEADLINE_S)
     assert wired.far.gpio.shorts == 0
 
 
@@ -131,17 +129,16 @@ def test_at_rest_the_pins_are_read_only_when_the_wires_say_so(wired, inbox, held
     keypad = MatrixKeypad(inbox.post, wired.board.parts["keypad"], gpio)
     keypad.start()
     keys = wired.keys()
-    keys.press("5")
-    inbox.wait(lambda event: event.name == KEY)
-    if not held:
-        keys.release("5")
-    until(lambda: keypad._presses.settled and bool(keypad._presses.down) is held and gpio.waits[-1:] == [REST_S])
-    waits, inputs = len(gpio.waits), gpio.inputs
+    if held:
+        keys.press("5")
+    else:
+        keys.strike("5")
+    assert wired.far.gpio.wait_seen(DEADLINE_S)
+    inputs = gpio.inputs
     for _ in range(3):
         wired.far.gpio.drive(26, 1)
-        until(lambda: len(gpio.waits) > waits)
-        waits += 1
-    assert len(gpio.waits) == waits
+        assert wired.far.gpio.wait_seen(DEADLINE_S)
+    assert set(gpio.waits) == {REST_S}
     # One probe of four columns for each wake, or one scan of sixteen crossings.
     assert gpio.inputs - inputs == 3 * (16 if held else 4)
     keypad.close()
@@ -161,6 +158,18 @@ def test_gpio_that_fails_is_told_once(wired, inbox):
     keypad.close()
     assert inbox.rest() == []
     gpio.close()
+
+
+def test_a_key_struck_at_a_device_that_is_off_is_seen_by_nobody(wired, monkeypatch):
+    monkeypatch.setattr(gpio_chips, "PATIENCE_S", 0.02)
+    assert not wired.keys().strike("1")
+    assert wired.keys().held == set()
+
+
+def test_a_firmware_that_died_asleep_does_not_look_awake(wired, keypad):
+    assert wired.far.gpio.wait_seen(DEADLINE_S)
+    wired.far.process_ended()
+    assert not wired.far.gpio.wait_seen(0)
 
 
 def test_nothing_is_posted_after_close(wired, keypad, inbox):

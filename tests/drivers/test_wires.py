@@ -3,6 +3,7 @@
 import errno
 import random
 import socket
+import sys
 import threading
 
 import pytest
@@ -76,14 +77,14 @@ def bus(wired, chip):
 def rpi(tmp_path, monkeypatch):
     """A folder on the path in which a test writes its RPi.GPIO."""
     for name in ("RPi", "RPi.GPIO"):
-        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
+        monkeypatch.delitem(sys.modules, name, raising=False)
     package = tmp_path / "site" / "RPi"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path / "site")
     yield package / "GPIO.py"
     for name in ("RPi", "RPi.GPIO"):
-        monkeypatch.delitem(__import__("sys").modules, name, raising=False)
+        sys.modules.pop(name, None)
 
 
 def serial_ports(folder, **places):
@@ -150,7 +151,7 @@ def test_real_gpio_lets_the_caller_look_at_least_each_probe_time(rpi):
 @pytest.mark.parametrize("text", ["raise RuntimeError('This module can only be run on a Raspberry Pi!')", "import no_such_thing"])
 def test_gpio_that_cannot_be_used_is_named(rpi, text):
     rpi.write_text(text)
-    with pytest.raises(WiresError, match="boards/pi_4.py: buses.gpio: RPi.GPIO cannot be used"):
+    with pytest.raises(WiresError, match=r"boards/pi_4\.py: buses\.gpio: RPi\.GPIO cannot be used"):
         RealWires(load("pi_4")).gpio()
 
 
@@ -186,7 +187,7 @@ def test_without_an_emulator_the_board_says_how_to_start_one(monkeypatch, folder
 
 
 def test_a_bus_that_the_emulator_does_not_serve_is_named(wired):
-    with pytest.raises(WiresError, match="boards/emulator.py: buses.i2c1"):
+    with pytest.raises(WiresError, match=r"boards/emulator\.py: buses.i2c1"):
         wired.near.i2c("i2c1")
 
 
@@ -230,7 +231,11 @@ def test_smbus_protocols_are_put_together_as_the_kernel_does(bus, chip, call, wr
 
 
 def test_an_address_without_a_chip_does_not_acknowledge(bus):
-    for call in (lambda: bus.write_byte(0x50, 1), lambda: bus.i2c_rdwr(smbus2.i2c_msg.write(0x50, [1])), lambda: bus.write_quick(0x50)):
+    for call in (
+        lambda: bus.write_quick(0x50),
+        lambda: bus.write_byte(0x50, 1),
+        lambda: bus.i2c_rdwr(smbus2.i2c_msg.write(0x50, [1])),
+    ):
         with pytest.raises(OSError) as caught:
             call()
         assert caught.value.errno == errno.EREMOTEIO

@@ -120,8 +120,10 @@ def test_the_pad_nibble_of_others_is_ignored():
 @pytest.mark.parametrize(
     "field, value",
     [
-        (2, "6" * 20), (2, "62X"), (3, "00000"), (3, "0000000"), (3, "00000A"), (4, 1234), (4, None), (11, "-00001"), (11, "٣٣٣٣٣٣"),
-        (22, "71"), (35, "6" * 38), (35, "62=G"), (37, "1234567890123"), (37, "中文"), (39, "é"), (41, "1234567"), (42, b"8" * 15),
+        (2, "6" * 20), (2, "62X"), (3, "00000"), (3, "0000000"), (3, "00000A"), (4, 1234), (4, None), (11, "-00001"),
+        (11, "٣٣٣٣٣٣"),
+        (22, "71"), (35, "6" * 38), (35, "62=G"), (37, "1234567890123"), (37, "中文"), (39, "é"), (41, "1234567"),
+        (42, b"8" * 15),
         (52, b"1234567"), (52, "12345678"), (55, bytes(256)), (55, "text"), (60, "1" * 18), (64, bytes(9)), (65, b""), (1, b""),
         (0, "0200"), ("2", "62"), (54, "x" * 21),
     ],
@@ -196,7 +198,9 @@ def test_hosts_that_count_otherwise_are_a_row_of_the_table():
         without.pack("0200", {62: b"abc"})
 
 
-@pytest.mark.parametrize("coding", ["x6", "n....6", "n6 sideways", "n", "z37", "b0", "n..100", "n.6", "n...9/8", "n6/7", "b...500 halves"])
+@pytest.mark.parametrize(
+    "coding", ["x6", "n....6", "n6 sideways", "n", "z37", "b0", "n..100", "n.6", "n...9/8", "n6/7", "b...500 halves"]
+)
 def test_a_coding_that_is_none_is_refused_when_the_codec_is_made(coding):
     with pytest.raises(ValueError):
         Codec({3: (coding, "", "", "")})

@@ -52,7 +52,13 @@ def test_trace_numbers_begin_again_at_one():
 
 @pytest.mark.parametrize(
     "entry, pin, text",
-    [("manual", False, "012"), ("stripe", True, "021"), ("chip", True, "051"), ("contactless", False, "072"), ("code", None, "030")],
+    [
+        ("manual", False, "012"),
+        ("stripe", True, "021"),
+        ("chip", True, "051"),
+        ("contactless", False, "072"),
+        ("code", None, "030"),
+    ],
 )
 def test_entry_mode_tells_how_the_card_came_and_whether_a_pin_was_typed(entry, pin, text):
     assert unionpay.entry_mode(entry, pin) == text
@@ -97,14 +103,20 @@ def test_private_fields_of_published_messages_are_read_as_published():
         if "60" in sub:
             want = sub["60"]
             got = unionpay.read_private60(fields[60])
-            names = ("60.1_txn_type", "60.2_batch", "60.3_netmgmt", "60.4_terminal_capability", "60.5_ic_condition", "60.6_partial_auth",
-                     "60.7_account_type")  # fmt: skip
+            names = (
+                "60.1_txn_type", "60.2_batch", "60.3_netmgmt", "60.4_terminal_capability", "60.5_ic_condition",
+                "60.6_partial_auth", "60.7_account_type",
+            )  # fmt: skip
             assert list(got[: len(want)]) == [want[name] for name in names if name in want], vector["id"]
             seen.add(60)
         if "61" in sub:
             want = sub["61"]
             got = unionpay.read_original(fields[61])
-            assert (got.batch, got.trace, got.date) == (want["61.1_orig_batch"], want["61.2_orig_trace"], want.get("61.3_orig_date", ""))
+            assert (got.batch, got.trace, got.date) == (
+                want["61.1_orig_batch"],
+                want["61.2_orig_trace"],
+                want.get("61.3_orig_date", ""),
+            )
             seen.add(61)
         if "53" in sub:
             assert fields[53][:3] == sub["53"]["pin_format"] + sub["53"]["algorithm"] + sub["53"]["track_encrypted"]

@@ -1,0 +1,249 @@
+"""The port level: terminal, cards, people and acquirer in one process, under a virtual clock and one seed.
+
+Real states, screens, ledger, kernel and messages; in-process stand-ins for the ports (`standins/`). A sale takes
+milliseconds of a real machine and seconds of the world's. Nothing here sleeps or looks at a clock: the world jumps
+from event to event. The same seed gives the same world to the last byte.
+
+    world = World(seed=1)
+    world.power_on()
+    world.type("01 ENTER 0000 ENTER 1 1234 ENTER")
+    world.place("debit")
+    world.until("请撕下")
+
+A power cut (`plug`) drops the terminal where it stands; what its store and vault had written is still there at the
+next `power_on`, and so are the bank's books.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from random import Random
+
+from emulator.acquirer.books import Books
+from emulator.acquirer.core import Acquirer
+from emulator.acquirer.rules import Rules
+from emulator.cards import shelf
+from emulator.cards.cryptogram import verify
+from emulator.standins import clock, display, keypad, light, link, log, printer, random, reader, sound, store, text, vault
+from emulator.standins.store import PowerCut
+from firmware.events import Event
+from firmware.machine import Machine
+from firmware.runtime import ClockWatch
+from firmware.screens import Screen
+from firmware.states import catalogue
+from firmware.terminal import Terminal
+
+START_S = 1_795_142_040  # 2026-11-20 02:34 UTC, 10:34 in China
+HOST = ("10.0.0.1", 8583)
+TERMINAL, MERCHANT = "KF000001", "898110153310001"
+SETTINGS = {
+    "terminal.number": TERMINAL,
+    "merchant.number": MERCHANT,
+    "merchant.name": "开付小店",
+    "host.address": HOST[0],
+    "host.port": HOST[1],
+}
+WHOLE = 10_000_000  # steps after which a world that does not come to rest is taken for one that never will
+
+
+class Lost(AssertionError):
+    """What was waited for did not come; says what is on the screen instead."""
+
+
+class World:
+    """One shop.
+
+    seed        all chance of the world
+    strict      defects raise instead of leading to the fault page
+    parameters  what differs from the defaults, by name
+    """
+
+    def __init__(self, seed: int = 1, strict: bool = True, parameters: dict | None = None) -> None:
+        self.random = Random(seed)
+        self.strict = strict
+        self.time_ms = 0
+        self._events: deque[Event] = deque()
+        self._plans: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+        self.machine: Machine | None = None
+        self.terminal: Terminal | None = None
+        self.cut = False
+
+        self.rules = Rules()
+        self.shelf = shelf.sample(self.random)
+        self.bank = Books()
+        self.acquirer = Acquirer(
+            self.bank, self.rules, lambda: START_S + self.time_ms / 1000, self.random.randbytes, verify
+        )
+        self.master = self.random.randbytes(16)
+        self.bank.add_terminal(TERMINAL, MERCHANT, self.master)
+        for record in self.shelf.records():
+            self.bank.add_card(record)
+
+        self.clock = clock.StandIn(self, START_S)
+        self.store = store.StandIn(self)
+        self.keypad = keypad.StandIn(self)
+        self.vault = vault.StandIn(self, self.keypad, self.master)
+        self.display = display.StandIn(self)
+        self.printer = printer.StandIn(self)
+        self.reader = reader.StandIn(self)
+        self.link = link.StandIn(self)
+        self.link.hosts[HOST] = lambda: self.acquirer.open().receive
+        self.log = log.StandIn(self)
+        self.ports = {
+            "display": self.display,
+            "keypad": self.keypad,
+            "contactless": self.reader,
+            "vault": self.vault,
+            "printer": self.printer,
+            "link": self.link,
+            "store": self.store,
+            "clock": self.clock,
+            "random": random.StandIn(self),
+            "text": text.StandIn(self),
+            "sound": sound.StandIn(self),
+            "light": light.StandIn(self),
+            "log": self.log,
+        }
+        self.store.commit([("parameters", name, json.dumps(value).encode(), None) for name, value in SETTINGS.items()])
+        self.board = {"name": "world", "parameters": {"operators.force_change": False, **(parameters or {})}}
+
+    # -- what the stand-ins use
+    def now_ms(self) -> int:
+        return self.time_ms
+
+    def post(self, event: Event) -> None:
+        self._events.append(event)
+
+    def later(self, ms: int, function: Callable[[], None]) -> None:
+        self._count += 1
+        heappush(self._plans, (self.time_ms + ms, self._count, function))
+
+    # -- power
+    def power_on(self) -> None:
+        """A new terminal on the same store, vault and chips."""
+        self.cut = False
+        self._events.clear()
+        self.clock.power_on_ms = self.time_ms
+        for port in (self.vault, self.reader, self.display, self.printer):
+            getattr(port, "start", lambda: None)()
+        self._guarded(self._start)
+
+    def _start(self):
+        self.terminal = Terminal(self.ports, self.board)
+        self.watch = ClockWatch(self.clock)
+        self.machine = catalogue.power_on(self.terminal, self.strict)
+
+    def plug(self) -> None:
+        """The power is gone: the terminal forgets, the chips forget, what travels is lost."""
+        self.machine = self.terminal = None
+        self._events.clear()
+        self._plans.clear()
+        self.store.power_cut()
+        self.link.close()
+        for port in (self.vault, self.reader):
+            port.close()
+        self.printer.power_off()
+        self.keypad.give_back()
+
+    # -- time
+    def step(self, until_ms: int) -> bool:
+        """One event, or a jump to the next thing that is due. False when nothing is due before `until_ms`."""
+        machine = self.machine
+        if machine is not None and not machine.stopped:
+            if self._events:
+                event = self._events.popleft()
+                self._guarded(lambda: machine.handle(event))
+                return True
+            due = machine.tasks.next_due()
+            due = None if due is None else due + self.clock.power_on_ms
+        else:
+            self._events.clear()
+            due = None
+        planned = self._plans[0][0] if self._plans else None
+        if planned is not None and (due is None or planned <= due):
+            if planned > until_ms:
+                return False
+            at, _, function = heappop(self._plans)
+            self.time_ms = max(self.time_ms, at)
+            self._guarded(function)
+            return True
+        if due is None or due > until_ms:
+            return False
+        self.time_ms = max(self.time_ms, due)
+        self._guarded(machine.tick)
+        return True
+
+    def _guarded(self, function):
+        """Runs what the terminal does; a power cut in it ends the terminal, not the world."""
+        try:
+            function()
+        except PowerCut:
+            self.plug()
+            self.cut = True
+
+    def run(self, ms: int) -> None:
+        """Lets so much time pass."""
+        end = self.time_ms + ms
+        for _ in range(WHOLE):
+            if not self.step(end):
+                self.time_ms = end
+                return
+        raise Lost("the world does not come to rest")
+
+    def until(self, wanted: "str | Callable[[], bool]", within_ms: int = 120_000) -> None:
+        """Until the screen shows the text, or the condition holds. Raises Lost."""
+        holds = wanted if callable(wanted) else lambda: wanted in self.text
+        end = self.time_ms + within_ms
+        while not holds():
+            if self.cut:
+                raise Lost("the power went before %r" % (wanted,))
+            if not self.step(end):
+                raise Lost("no %r within %d ms; the screen is:\n%s" % (wanted, within_ms, self.text))
+
+    # -- eyes and hands
+    @property
+    def screen(self) -> "Screen | None":
+        return self.display.visible if self.machine is not None else None
+
+    @property
+    def text(self) -> str:
+        """Everything that the screen says, a line each."""
+        screen = self.screen
+        if screen is None:
+            return ""
+        lines = [screen.title, *screen.lines, screen.big, *["%s %s" % row for row in screen.menu]]
+        return "\n".join(line for line in lines + [" ".join(screen.keys)] if line.strip())
+
+    @property
+    def state(self) -> str:
+        """The name of the terminal's state."""
+        return type(self.machine.state).__name__ if self.machine is not None else ""
+
+    def type(self, words: str) -> None:
+        """Types keys one after the other and waits until the last is taken."""
+        self.keypad.type(words)
+        presses = sum(1 if word in self.keypad._places and word != "00" else len(word) for word in words.split())
+        self.run(presses * (2 * self.keypad.latency_ms + 2) + 2 * self.keypad.latency_ms)
+
+    def place(self, name: str) -> None:
+        """Holds a card of the shelf to the reader."""
+        self.reader.place(self.shelf.card(name))
+
+    def take(self) -> None:
+        """Takes the card away."""
+        self.reader.remove()
+
+    # -- the books
+    def books_agree(self) -> bool:
+        """Whether terminal and bank, to the fen, have the same standing transactions, and none is open."""
+        ledger = self.terminal.ledger
+        if ledger.to_reverse():
+            return False
+        ours = [
+            (record["batch"], record["trace"], record["fen"])
+            for record in ledger.newest(100_000)
+            if record["kind"] == "sale" and record["phase"] == "approved" and not record.get("void")
+        ]
+        return sorted(ours) == sorted(self.bank.standing(TERMINAL)) and self.bank.balanced()

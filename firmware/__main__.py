@@ -1,0 +1,105 @@
+"""Runs the terminal on a board: `python -m firmware --board pi_4 --data /var/lib/kaifu`.
+
+    --board NAME   a file of boards/
+    --data DIR     where the terminal keeps its books, keys and log
+    --check        only says whether the board's file is in order, and what is where
+
+The one file of this folder that knows drivers: it joins the ports of a board to the machine.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from drivers.board import BoardError, check, load
+from firmware import runtime
+from firmware.events import STOP, Event
+from firmware.ports import StoreError
+
+USAGE = "usage: python -m firmware --board NAME [--data DIR] [--check]"
+
+
+def arguments(argv: list[str]) -> dict[str, str]:
+    """{"board", "data", "check"}; ends the program on anything else. (argparse alone would cost a tenth of the start.)"""
+    found = {"board": "", "data": "/var/lib/kaifu", "check": ""}
+    words = iter(argv)
+    for word in words:
+        name, _, value = word[2:].partition("=")
+        if word == "--check":
+            found["check"] = "yes"
+        elif word[:2] == "--" and name in ("board", "data"):
+            found[name] = value or next(words, "")
+        else:
+            sys.exit("%s\n%s: not known" % (USAGE, word))
+    if not found["board"]:
+        sys.exit(USAGE)
+    return found
+
+
+def main(argv: list[str]) -> int:
+    wanted = arguments(argv)
+    try:
+        if wanted["check"]:
+            print("\n".join(check(wanted["board"])))
+            return 0
+        board = load(wanted["board"])
+    except BoardError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return serve(board, Path(wanted["data"]))
+
+
+def serve(board: "object", folder: Path) -> int:
+    """Runs the terminal until it is told to stop."""
+    from drivers.assemble import Assembly
+    from drivers.inbox import Inbox
+    from drivers.wires import WiresError
+
+    inbox = Inbox()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: inbox.post(Event(STOP, 0, None)))
+    try:
+        assembly = Assembly(board, folder, inbox.post)
+    except WiresError as error:
+        print(error, file=sys.stderr)
+        return 2
+    assembly.start_first()
+    try:
+        machine = power_on(board, assembly.ports)
+    except StoreError as error:
+        return store_trouble(assembly, inbox, error)
+    machine.tick()
+    assembly.start_rest()
+    runtime.run(machine, inbox, assembly.ports["clock"], assembly.ports.get("watchdog"))
+    assembly.close()
+    return 0
+
+
+def power_on(board: "object", ports: dict) -> "object":
+    """The machine on its first page. Raises StoreError."""
+    from firmware.states import catalogue
+    from firmware.terminal import Terminal
+
+    parameters = dict(board.parameters)
+    parameters["mode"] = board.mode
+    return catalogue.power_on(Terminal(ports, {"name": board.name, "parameters": parameters}))
+
+
+def store_trouble(assembly: "object", inbox: "object", error: StoreError) -> int:
+    """The books cannot be read: says so and touches nothing, until it is switched off."""
+    from firmware.screens import Screen
+    from firmware.screens.texts import Texts
+
+    kind = type(error).__name__
+    assembly.ports["log"].line("the store cannot be opened: %s" % kind)
+    lines = ("store." + kind, "store.kept", "vault.do")
+    assembly.ports["display"].show(Texts("zh").resolve(Screen("store.title", lines, style="alert")))
+    while True:
+        event = inbox.wait(None)
+        if event is not None and event.name == STOP:
+            assembly.close()
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,557 @@
+import random
+
+import pytest
+
+from drivers import cup_keys, libcrypto, vault_software
+from drivers.vault_software import SoftwareVault
+from emulator.standins import keypad as keypads
+from emulator.standins.vault import StandIn
+from firmware.events import (
+    KEY,
+    KEYS,
+    SECRET_READY,
+    SECRET_STOPPED,
+    SECRET_TYPED,
+    VAULT_DONE,
+    VAULT_REFUSED,
+)
+from tests.toys import Inbox, World, of
+
+MASTER = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
+PIN_KEY = bytes.fromhex("1A2A3D4C5E6E708092A2B5C4D6E6F801")
+MAC_KEY = bytes.fromhex("4F5D6E7C8A9BA8B6")
+TRACK_KEY = bytes.fromhex("C1D3E3F4041626384A5B6D7C8F9EA1B0")
+PAN = "6222620000000002"
+
+
+class Rig:
+    """A vault and the stand-in keypad in front of it; tickets are numbered by `ask`."""
+
+    def begin(self):
+        self.tickets = 0
+        self.fingers = World()
+        self.keypad = keypads.StandIn(self.fingers)
+
+    def ask(self, name, *arguments):
+        self.tickets += 1
+        getattr(self.port, name)(self.tickets, *arguments)
+        return self.tickets
+
+    def answer(self, name, *arguments):
+        """(name, value) of the one answer."""
+        event = self.wait(self.ask(name, *arguments))
+        return event.name, event.value
+
+    def type(self, words):
+        """Names of keys, or digits; "00" is the key of that name."""
+        for word in words.split():
+            for key in [word] if word in KEYS else word:
+                self.keypad.tap(key)
+                self.fingers.run()
+
+    def keys_for_the_firmware(self):
+        return [event.value for event in self.fingers.events if event.name == KEY]
+
+    def secret(self, name, *arguments, keys):
+        """The last answer to an entry, and the numbers of digits told before it."""
+        ticket = self.ask(name, *arguments)
+        self.type(keys)
+        typed = []
+        while True:
+            event = self.wait(ticket)
+            if event.name != SECRET_TYPED:
+                return (event.name, event.value), typed
+            typed.append(event.value)
+
+    def load(self):
+        assert self.answer("load_keys", [key_row("pin", PIN_KEY), key_row("mac", MAC_KEY)]) == (VAULT_DONE, None)
+
+
+class DriverRig(Rig):
+    def __init__(self, folder):
+        self.begin()
+        self.folder = folder
+        self.switch_on()
+
+    def provision(self):
+        vault_software.create(self.folder, MASTER, cost=10)
+        self.restart()
+
+    def switch_on(self):
+        self.inbox = Inbox()
+        self.port = SoftwareVault(self.inbox.post, {}, self.folder, self.keypad, cost=10)
+        self.port.start()
+
+    def restart(self):
+        self.port.close()
+        self.switch_on()
+
+    def wait(self, ticket):
+        return self.inbox.wait(of(ticket))
+
+    def rest(self):
+        # Jobs are done in their order, so what comes before this answer is all there is.
+        done = self.ask("remove_operator", "55")
+        events = []
+        while True:
+            event = self.inbox.wait(lambda event: True)
+            if event.ticket == done:
+                return events
+            events.append(event)
+
+    def break_medium(self):
+        (self.folder / "vault.key").unlink()
+
+    def close(self):
+        self.port.close()
+
+
+class StandInRig(Rig):
+    def __init__(self):
+        self.begin()
+        self.world = World()
+        self.port = StandIn(self.world, self.keypad)
+
+    def provision(self):
+        self.port = StandIn(self.world, self.keypad, MASTER)
+
+    def restart(self):
+        self.port.close()
+
+    def wait(self, ticket):
+        return self.world.wait(of(ticket))
+
+    def rest(self):
+        self.world.run()
+        events, self.world.events[:] = list(self.world.events), []
+        return events
+
+    def break_medium(self):
+        self.port.full = True
+
+    def close(self):
+        self.port.close()
+
+
+@pytest.fixture(params=["driver", "stand-in"])
+def empty(request, tmp_path):
+    """A device that was not provisioned."""
+    rig = DriverRig(tmp_path / "data") if request.param == "driver" else StandInRig()
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def rig(empty):
+    """A provisioned device, not signed on."""
+    empty.provision()
+    return empty
+
+
+@pytest.fixture
+def signed_on(rig):
+    rig.load()
+    return rig
+
+
+def key_row(slot, key, check_value=None):
+    return slot, libcrypto.tdes_ecb_encrypt(MASTER, key), check_value or cup_keys.check_value(key)
+
+
+def clear_pin(block):
+    """What the host reads in a PIN block."""
+    clear = libcrypto.tdes_ecb_decrypt(PIN_KEY, block)
+    text = "%016X" % (int.from_bytes(clear, "big") ^ int("0000" + PAN[-13:-1], 16))
+    size = int(text[1], 16)
+    assert text[0] == "0"
+    assert set(text[2 + size :]) <= {"F"}
+    return text[2 : 2 + size]
+
+
+# Keys.
+
+
+def test_a_vault_without_master_key_says_so(empty):
+    assert empty.port.state == "empty"
+    assert empty.port.check_value("master") is None
+    for name, arguments in (
+        ("load_keys", ([key_row("mac", MAC_KEY)],)),
+        ("mac", (b"data",)),
+        ("check_mac", (b"data", b"12345678")),
+        ("seal", (b"data",)),
+        ("unseal", (bytes(40),)),
+        ("fingerprint", (b"data",)),
+        ("enter_pin", (PAN, 4, 12)),
+        ("enter_password", ("01", "check")),
+        ("enter_password", ("01", "new")),
+        ("add_operator", ("02",)),
+    ):
+        assert empty.answer(name, *arguments) == (VAULT_REFUSED, "no-key"), name
+    empty.type("1")
+    assert empty.keys_for_the_firmware() == ["1"]
+
+
+def test_check_values_tell_which_keys_there_are(rig):
+    assert rig.port.state == "ready"
+    assert rig.port.check_value("master") == bytes.fromhex("08D7B4FB")
+    assert [rig.port.check_value(slot) for slot in ("pin", "mac", "track")] == [None, None, None]
+    rig.load()
+    assert rig.port.check_value("pin") == bytes.fromhex("9BE3BD43")
+    assert rig.port.check_value("mac") == bytes.fromhex("EBD139FD")
+    assert rig.port.check_value("track") is None
+
+
+def test_the_vault_says_that_it_is_not_approved(rig):
+    assert rig.port.mode == "software"
+    assert rig.port.approved is False
+
+
+def test_a_working_key_comes_in_every_form_that_hosts_send(rig):
+    master = libcrypto.tdes_ecb_encrypt
+    for cryptogram in (
+        master(MASTER, MAC_KEY),
+        master(MASTER, MAC_KEY) + bytes(8),
+        master(MASTER, MAC_KEY + bytes(8)),
+    ):
+        assert rig.answer("load_keys", [("mac", cryptogram, bytes.fromhex("EBD139FD"))]) == (VAULT_DONE, None)
+        assert rig.port.check_value("mac") == bytes.fromhex("EBD139FD")
+    assert rig.answer("load_keys", [key_row("track", TRACK_KEY, bytes.fromhex("8593CF"))]) == (VAULT_DONE, None)
+    assert rig.port.check_value("track") == bytes.fromhex("8593CF42")
+
+
+def test_one_wrong_check_value_keeps_all_the_old_keys(signed_on):
+    other = bytes(range(16))
+    keys = [key_row("mac", other), key_row("pin", other, b"\1\2\3\4")]
+    assert signed_on.answer("load_keys", keys) == (VAULT_REFUSED, "check-value")
+    assert signed_on.port.check_value("mac") == bytes.fromhex("EBD139FD")
+    assert signed_on.port.check_value("pin") == bytes.fromhex("9BE3BD43")
+
+
+@pytest.mark.parametrize(
+    "cryptogram,check_value",
+    [(bytes(7), bytes(4)), (bytes(24), bytes(4)), (b"", bytes(4)), (bytes(16), b""), (bytes(16), bytes(2)), (bytes(16), bytes(9))],
+    ids=range(6),
+)
+def test_what_is_no_key_is_bad_data(rig, cryptogram, check_value):
+    assert rig.answer("load_keys", [("mac", cryptogram, check_value)]) == (VAULT_REFUSED, "bad-data")
+
+
+@pytest.mark.parametrize("slots", [["master"], ["mac", "mac"], ["other"], []], ids=["master", "twice", "unknown", "none"])
+def test_a_slot_that_no_working_key_has_is_a_mistake(rig, slots):
+    with pytest.raises(ValueError):
+        rig.port.load_keys(1, [key_row(slot, MAC_KEY) for slot in slots])
+    with pytest.raises(ValueError):
+        rig.port.check_value("other")
+
+
+def test_any_keys_from_the_host_are_an_answer(rig):
+    chance = random.Random(11)
+    for _ in range(60):
+        keys = [(slot, chance.randbytes(chance.choice((8, 16, chance.randrange(40)))), chance.randbytes(chance.randrange(10)))
+                for slot in chance.sample(("pin", "mac", "track"), chance.randint(1, 3))]  # fmt: skip
+        name, why = rig.answer("load_keys", keys)
+        assert (name, why) in ((VAULT_REFUSED, "check-value"), (VAULT_REFUSED, "bad-data"))
+    assert rig.port.check_value("mac") is None
+
+
+def test_keys_and_seals_survive_a_restart(signed_on):
+    _, sealed = signed_on.answer("seal", b"card")
+    _, finger = signed_on.answer("fingerprint", b"card")
+    signed_on.restart()
+    assert signed_on.port.check_value("pin") == bytes.fromhex("9BE3BD43")
+    assert signed_on.answer("mac", bytes.fromhex("4D08F434464FE7BF"))[0] == VAULT_DONE
+    assert signed_on.answer("unseal", sealed) == (VAULT_DONE, b"card")
+    assert signed_on.answer("fingerprint", b"card") == (VAULT_DONE, finger)
+
+
+def test_keys_that_cannot_be_stored_are_not_used(signed_on):
+    signed_on.break_medium()
+    assert signed_on.answer("load_keys", [key_row("mac", bytes(range(8)))]) == (VAULT_REFUSED, "storage")
+    assert signed_on.port.check_value("mac") == bytes.fromhex("EBD139FD")
+
+
+# Messages and records.
+
+
+def test_the_mac_is_the_one_that_the_host_computes(signed_on):
+    data = bytes.fromhex("0200302004C020C09811") + bytes(range(120))
+    with libcrypto.Cipher("tdes", MAC_KEY) as key:
+        right = cup_keys.ecb_mac(key, data)
+    assert signed_on.answer("mac", data) == (VAULT_DONE, right)
+    assert signed_on.answer("check_mac", data, right) == (VAULT_DONE, True)
+    for wrong in (right[:7], b"", right + b"0", right.lower(), b"00000000", b"\xff" * 8):
+        assert signed_on.answer("check_mac", data, wrong) == (VAULT_DONE, False)
+
+
+def test_a_new_mac_key_is_used_at_once(signed_on):
+    _, before = signed_on.answer("mac", b"data")
+    other = bytes(range(16))
+    assert signed_on.answer("load_keys", [key_row("mac", other)]) == (VAULT_DONE, None)
+    with libcrypto.Cipher("tdes", other) as key:
+        assert signed_on.answer("mac", b"data") == (VAULT_DONE, cup_keys.ecb_mac(key, b"data"))
+    assert signed_on.answer("mac", b"data")[1] != before
+
+
+def test_without_working_keys_nothing_is_signed_and_no_pin_taken(rig):
+    assert rig.answer("mac", b"data") == (VAULT_REFUSED, "no-key")
+    assert rig.answer("check_mac", b"data", b"12345678") == (VAULT_REFUSED, "no-key")
+    assert rig.answer("enter_pin", PAN, 4, 12) == (VAULT_REFUSED, "no-key")
+
+
+def test_what_was_sealed_comes_back_and_nothing_else(rig):
+    _, sealed = rig.answer("seal", PAN.encode())
+    _, again = rig.answer("seal", PAN.encode())
+    assert sealed != again
+    assert PAN.encode() not in sealed
+    assert rig.answer("unseal", sealed) == (VAULT_DONE, PAN.encode())
+    for wrong in (b"", sealed[:-1], sealed[:20], bytes([sealed[0] ^ 1]) + sealed[1:], bytes(60)):
+        assert rig.answer("unseal", wrong) == (VAULT_REFUSED, "bad-data")
+
+
+def test_a_fingerprint_is_the_same_for_the_same_data_only(rig):
+    prints = [rig.answer("fingerprint", data)[1] for data in (b"a", b"b", b"a", b"")]
+    assert [len(one) for one in prints] == [16] * 4
+    assert prints[0] == prints[2]
+    assert len(set(prints)) == 3
+
+
+# PIN.
+
+
+def test_a_pin_becomes_a_block_and_only_its_length_is_told(signed_on):
+    (name, block), typed = signed_on.secret("enter_pin", PAN, 4, 12, keys="123456 ENTER")
+    assert (name, typed) == (SECRET_READY, [1, 2, 3, 4, 5, 6])
+    assert clear_pin(block) == "123456"
+    assert signed_on.keys_for_the_firmware() == []
+
+
+def test_the_pin_can_be_corrected(signed_on):
+    (_, block), typed = signed_on.secret("enter_pin", PAN, 4, 6, keys="99 CLEAR 1239 BACK 4 ENTER")
+    assert typed == [1, 2, 0, 1, 2, 3, 4, 3, 4]
+    assert clear_pin(block) == "1234"
+
+
+def test_more_digits_than_the_most_and_other_keys_do_nothing(signed_on):
+    (_, block), typed = signed_on.secret("enter_pin", PAN, 4, 5, keys="123 00 DOWN 4567 ENTER")
+    assert typed == [1, 2, 3, 4, 5, 5, 5]
+    assert clear_pin(block) == "12345"
+
+
+def test_confirm_on_too_few_digits_does_nothing(signed_on):
+    (name, block), typed = signed_on.secret("enter_pin", PAN, 6, 6, keys="1234 ENTER 56 ENTER")
+    assert (name, clear_pin(block), typed) == (SECRET_READY, "123456", [1, 2, 3, 4, 5, 6])
+
+
+def test_confirm_on_nothing_is_a_bypass(signed_on):
+    assert signed_on.secret("enter_pin", PAN, 4, 12, keys="ENTER") == ((SECRET_STOPPED, "bypass"), [])
+    assert signed_on.secret("enter_pin", PAN, 4, 12, keys="12 CLEAR ENTER") == ((SECRET_STOPPED, "bypass"), [1, 2, 0])
+
+
+def test_cancel_ends_the_pin(signed_on):
+    assert signed_on.secret("enter_pin", PAN, 4, 12, keys="1234 CANCEL")[0] == (SECRET_STOPPED, "cancel")
+
+
+def test_the_keys_are_the_firmwares_again_after_each_end(signed_on):
+    for number, keys in enumerate(("1234 ENTER", "ENTER", "12 CANCEL")):
+        signed_on.secret("enter_pin", PAN, 4, 12, keys=keys)
+        signed_on.type("7")
+        assert signed_on.keys_for_the_firmware() == ["7"] * (number + 1)
+
+
+@pytest.mark.parametrize("arguments", [("1234", 4, 12), (PAN, 3, 12), (PAN, 4, 13), (PAN, 6, 4)], ids=range(4))
+def test_a_pin_for_no_card_or_of_no_length_is_a_mistake(signed_on, arguments):
+    with pytest.raises(ValueError) as caught:
+        signed_on.port.enter_pin(1, *arguments)
+    assert PAN not in str(caught.value)
+
+
+def test_stop_ends_an_entry_without_an_answer(signed_on):
+    ticket = signed_on.ask("enter_pin", PAN, 4, 12)
+    signed_on.type("12")
+    signed_on.port.stop(ticket + 1)
+    signed_on.type("3")
+    signed_on.port.stop(ticket)
+    signed_on.type("4 ENTER")
+    assert [(event.name, event.value) for event in signed_on.rest()] == [(SECRET_TYPED, 1), (SECRET_TYPED, 2), (SECRET_TYPED, 3)]
+    assert signed_on.keys_for_the_firmware() == ["4", "ENTER"]
+    signed_on.port.stop(ticket)
+
+
+def test_a_second_entry_ends_the_first(signed_on):
+    first = signed_on.ask("enter_pin", PAN, 4, 12)
+    signed_on.type("98")
+    (name, block), _ = signed_on.secret("enter_pin", PAN, 4, 12, keys="1234 ENTER")
+    assert (name, clear_pin(block)) == (SECRET_READY, "1234")
+    assert signed_on.keys_for_the_firmware() == []
+    later = signed_on.ask("enter_password", "01", "check")
+    third = signed_on.ask("enter_pin", PAN, 4, 12)
+    assert signed_on.wait(later).value == "cancel"
+    signed_on.port.stop(third)
+    assert first != later
+
+
+def test_any_keys_end_as_the_rules_say(signed_on):
+    chance = random.Random(13)
+    names = ["0", "5", "9", "00", "CLEAR", "BACK", "DOWN", "ENTER"]
+    for _ in range(60):
+        keys = [chance.choice(names) for _ in range(chance.randint(0, 12))] + ["CANCEL"]
+        digits, end = "", None
+        for key in keys:
+            if key == "CANCEL" or (key == "ENTER" and not digits):
+                end = (SECRET_STOPPED, "cancel" if key == "CANCEL" else "bypass")
+            elif key == "ENTER" and len(digits) >= 4:
+                end = (SECRET_READY, digits)
+            elif key.isdigit() and len(key) == 1:
+                digits = (digits + key)[:6]
+            elif key == "CLEAR":
+                digits = ""
+            elif key == "BACK":
+                digits = digits[:-1]
+            if end:
+                break
+        (name, value), _ = signed_on.secret("enter_pin", PAN, 4, 6, keys=" ".join(keys))
+        assert (name, clear_pin(value) if name == SECRET_READY else value) == end, keys
+
+
+# Passwords.
+
+
+@pytest.mark.parametrize("operator,password", [("01", "0000"), ("00", "123456"), ("99", "12345678")], ids=["01", "00", "99"])
+def test_the_factorys_passwords_open(rig, operator, password):
+    assert rig.port.is_factory(operator)
+    assert rig.secret("enter_password", operator, "check", keys=password + " ENTER")[0] == (SECRET_READY, "right")
+    other = password[:-1] + "9"
+    assert rig.secret("enter_password", operator, "check", keys=other + " ENTER")[0] == (SECRET_READY, "wrong")
+
+
+def test_a_password_has_as_many_digits_as_its_kind(rig):
+    (name, value), typed = rig.secret("enter_password", "00", "check", keys="ENTER 1234 ENTER 5678 ENTER")
+    assert (name, value) == (SECRET_READY, "right")
+    assert typed == [1, 2, 3, 4, 5, 6, 6, 6]
+    assert rig.secret("enter_password", "00", "check", keys="12 CANCEL")[0] == (SECRET_STOPPED, "cancel")
+    assert rig.keys_for_the_firmware() == []
+
+
+def test_an_unknown_operators_password_is_wrong(rig):
+    assert rig.secret("enter_password", "42", "check", keys="0000 ENTER")[0] == (SECRET_READY, "wrong")
+    assert not rig.port.is_factory("42")
+    assert rig.answer("enter_password", "42", "new") == (VAULT_REFUSED, "bad-data")
+
+
+def test_a_new_password_is_typed_twice(rig):
+    assert rig.secret("enter_password", "01", "new", keys="4821 ENTER")[0] == (SECRET_READY, "ok")
+    assert rig.port.is_factory("01")
+    assert rig.secret("enter_password", "01", "repeat", keys="4821 ENTER")[0] == (SECRET_READY, "set")
+    assert not rig.port.is_factory("01")
+    assert rig.secret("enter_password", "01", "check", keys="0000 ENTER")[0] == (SECRET_READY, "wrong")
+    rig.restart()
+    assert rig.secret("enter_password", "01", "check", keys="4821 ENTER")[0] == (SECRET_READY, "right")
+    assert not rig.port.is_factory("01")
+
+
+def test_another_second_time_changes_nothing(rig):
+    rig.secret("enter_password", "00", "new", keys="482148 ENTER")
+    assert rig.secret("enter_password", "00", "repeat", keys="482149 ENTER")[0] == (SECRET_READY, "different")
+    assert rig.secret("enter_password", "00", "check", keys="123456 ENTER")[0] == (SECRET_READY, "right")
+    with pytest.raises(ValueError):
+        rig.port.enter_password(1, "00", "repeat")
+
+
+def test_weak_passwords_are_refused(rig):
+    for weak in ("0000", "7777"):
+        assert rig.secret("enter_password", "01", "new", keys=weak + " ENTER")[0] == (SECRET_READY, "weak")
+    rig.secret("enter_password", "01", "new", keys="4821 ENTER")
+    rig.secret("enter_password", "01", "repeat", keys="4821 ENTER")
+    assert rig.secret("enter_password", "01", "new", keys="4821 ENTER")[0] == (SECRET_READY, "weak")
+    assert rig.secret("enter_password", "99", "new", keys="12345678 ENTER")[0] == (SECRET_READY, "weak")
+
+
+def test_what_was_chosen_is_forgotten_by_anything_but_its_repetition(rig):
+    for interrupt in (
+        lambda: rig.secret("enter_password", "01", "check", keys="0000 ENTER"),
+        lambda: rig.port.stop(rig.ask("enter_password", "01", "repeat")),
+        rig.restart,
+    ):
+        rig.secret("enter_password", "01", "new", keys="4821 ENTER")
+        interrupt()
+        with pytest.raises(ValueError):
+            rig.port.enter_password(1, "01", "repeat")
+    rig.secret("enter_password", "01", "new", keys="4821 ENTER")
+    with pytest.raises(ValueError):
+        rig.port.enter_password(1, "00", "repeat")
+
+
+def test_operators_come_with_the_factorys_password_and_go(rig):
+    assert rig.answer("add_operator", "02") == (VAULT_DONE, None)
+    assert rig.port.is_factory("02")
+    assert rig.secret("enter_password", "02", "check", keys="0000 ENTER")[0] == (SECRET_READY, "right")
+    rig.secret("enter_password", "02", "new", keys="4821 ENTER")
+    rig.secret("enter_password", "02", "repeat", keys="4821 ENTER")
+    assert rig.answer("add_operator", "02") == (VAULT_DONE, None)
+    assert rig.port.is_factory("02")
+    assert rig.answer("remove_operator", "02") == (VAULT_DONE, None)
+    assert rig.answer("remove_operator", "02") == (VAULT_DONE, None)
+    assert rig.secret("enter_password", "02", "check", keys="0000 ENTER")[0] == (SECRET_READY, "wrong")
+
+
+def test_a_password_that_cannot_be_stored_is_not_set(rig):
+    rig.secret("enter_password", "01", "new", keys="4821 ENTER")
+    rig.break_medium()
+    assert rig.secret("enter_password", "01", "repeat", keys="4821 ENTER")[0] == (VAULT_REFUSED, "storage")
+    assert rig.port.is_factory("01")
+
+
+def test_mistakes_of_the_caller_are_raised(rig):
+    for name, arguments in (
+        ("enter_password", ("1", "check")),
+        ("enter_password", ("001", "check")),
+        ("enter_password", ("ab", "check")),
+        ("enter_password", (1, "check")),
+        ("enter_password", ("01", "else")),
+        ("add_operator", ("x1",)),
+        ("remove_operator", ("00",)),
+        ("remove_operator", ("99",)),
+    ):
+        with pytest.raises(ValueError):
+            getattr(rig.port, name)(1, *arguments)
+    with pytest.raises(ValueError):
+        rig.port.is_factory("1")
+
+
+# The end of it.
+
+
+def test_a_wiped_vault_has_nothing_left(signed_on):
+    _, sealed = signed_on.answer("seal", b"card")
+    signed_on.port.wipe()
+    assert signed_on.port.state == "wiped"
+    assert [signed_on.port.check_value(slot) for slot in ("master", "pin", "mac", "track")] == [None] * 4
+    for name, arguments in (
+        ("load_keys", ([key_row("mac", MAC_KEY)],)),
+        ("mac", (b"data",)),
+        ("unseal", (sealed,)),
+        ("fingerprint", (b"data",)),
+        ("enter_pin", (PAN, 4, 12)),
+        ("enter_password", ("01", "check")),
+        ("add_operator", ("02",)),
+    ):
+        assert signed_on.answer(name, *arguments) == (VAULT_REFUSED, "wiped"), name
+    assert not signed_on.port.is_factory("01")
+    signed_on.restart()
+    assert signed_on.port.state == "wiped"
+    signed_on.port.wipe()
+
+
+def test_a_wipe_ends_an_entry(signed_on):
+    ticket = signed_on.ask("enter_pin", PAN, 4, 12)
+    signed_on.type("12")
+    signed_on.port.wipe()
+    signed_on.type("34 ENTER")
+    ends = [(event.ticket, event.name, event.value) for event in signed_on.rest() if event.name != SECRET_TYPED]
+    assert ends == [(ticket, VAULT_REFUSED, "wiped")]
+    assert signed_on.keys_for_the_firmware() == ["3", "4", "ENTER"]
+
+
+def test_an_empty_vault_can_be_wiped(empty):
+    empty.port.wipe()
+    assert empty.port.state == "wiped"
