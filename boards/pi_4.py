@@ -1,4 +1,4 @@
-"""Raspberry Pi 4 B and Compute Module 4 on its IO board. Wiring: reference of the header in `python -m firmware --check`.
+"""Raspberry Pi 4 B and Compute Module 4 on its IO board. `python -m firmware --board pi_4 --check` lists the wiring.
 
 The printer has uart3 to itself (GPIO4, 5), found by its hardware address because the ttyAMA numbers of the extra
 UARTs differ between kernels. The lamps sit on the pins of SPI0, which is off.

@@ -13,6 +13,10 @@ import os
 
 from drivers.catalogue import BUSES, CATALOGUE, HEADERS, NEEDED_PORTS, NO_DRIVER, PIN_CHECKS, SIGNALS, node, one_of, word
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "boards")
 
 KEYS = {"name": word, "wires": one_of("real", "emulated"), "header": one_of(*HEADERS), "mode": one_of("test", "production")}
@@ -83,7 +87,7 @@ def validate(data, name: str, file: str) -> Board:
 
 
 def bus_kind(bus: str) -> str:
-    """ "i2c1" -> "i2c", "uart-usb" -> "uart"."""
+    """The kind of a bus, by its name: i2c1 is an i2c, uart-usb a uart."""
     return bus.split("-")[0].rstrip("0123456789")
 
 
@@ -96,7 +100,7 @@ class _Reading:
         self.pins = {}
         self.chips = {}
 
-    def wrong(self, key, what):
+    def wrong(self, key: str, what: str) -> "NoReturn":
         raise BoardError(self.file, key, what)
 
     def board(self, data):
@@ -200,10 +204,12 @@ class _Reading:
             self.wrong(key + ".bus", "there is no bus %s; there are %s" % (bus, ", ".join(self.buses)))
         if bus_kind(bus) != row.bus:
             self.wrong(key + ".bus", "%s is not on %s; %s needs %s" % (part["driver"], bus, part["driver"], row.bus))
-        place = (bus, part["address"]) if row.bus == "i2c" else (bus,)
+        # Chips share an I2C bus by their addresses; a UART has one.
+        place, where = bus, ".bus"
+        if row.bus == "i2c":
+            place, where = "address 0x%02X on %s" % (part["address"], bus), ".address"
         if place in self.chips:
-            what = "address 0x%02X on %s" % (place[1], bus) if row.bus == "i2c" else bus
-            self.wrong(key + (".address" if row.bus == "i2c" else ".bus"), "%s is taken by %s" % (what, self.chips[place]))
+            self.wrong(key + where, "%s is taken by %s" % (place, self.chips[place]))
         self.chips[place] = key
 
     def legend(self, key, part):

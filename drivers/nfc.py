@@ -167,7 +167,7 @@ class Pn532:
                 if line_failures >= LINE_FAILURES:
                     self._baud = BAUDS[0]
                 self._down("gone" if error.gone else "failed")
-            except Exception as error:  # nothing that a wire says may end this thread
+            except Exception as error:  # noqa: BLE001 - nothing that a wire says may end this thread
                 self.fault = type(error).__name__
                 self._down("failed")
             if self._chip:

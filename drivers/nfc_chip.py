@@ -27,9 +27,9 @@ import time
 from collections import namedtuple
 
 import nfc.clf
-import nfc.clf.pn532 as pn532
 import nfc.tag
-import nfc.tag.tt4 as tt4
+from nfc.clf import pn532
+from nfc.tag import tt4
 
 from drivers.nfc_wire import ACK, Wire
 

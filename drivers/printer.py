@@ -28,7 +28,7 @@ REOPEN_S = 1.0
 ANSWER_S = 0.3  # for a question that is answered at once
 PATIENCE_S = 2.0  # for a mark, beyond the time that its lines take
 LATE_S = 0.5  # a mark that is late by this much makes us ask why
-SETTLE_S = 0.2  # answers to a dropped job die out
+SETTLE_S = 0.1  # answers to a dropped job die out
 LEAD_S = 0.5  # how far ahead of the paper bytes are sent without marks
 WINDOW = 2  # lines that are sent before the first of them is proven
 SLICE = 256
@@ -51,6 +51,8 @@ class EscposPrinter:
         self.columns = self._profile.columns
         self.reopen_s = REOPEN_S
         self.look_s = IDLE_LOOK_S
+        self.patience_s = PATIENCE_S
+        self.answer_s = ANSWER_S
         self._status = "unknown"
         self._state = None  # of the part, as last posted
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
@@ -58,8 +60,10 @@ class EscposPrinter:
         self._closing = False
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._port = None
+        self._begun = False  # bytes of a job have been sent
         self._talked = False  # it has answered since the port was opened
         self._marks: deque = deque()  # answers to marks, as statuses
+        self._owed = 0  # marks that are not answered yet
         self._asked = bytearray()  # answers to questions, as bytes
         self._free_at = 0.0  # when the paper stops moving, as far as we can know
 
@@ -105,11 +109,12 @@ class EscposPrinter:
 
         self._shut()
         try:
-            self._port = serial.Serial(self._path, self._baud, timeout=0, write_timeout=PATIENCE_S, exclusive=True)
+            self._port = serial.Serial(self._path, self._baud, timeout=0, write_timeout=self.patience_s, exclusive=True)
         except (OSError, ValueError):
             self._show("silent", "gone")
             return False
         self._talked = False
+        self._owed = 0
         return True
 
     def _shut(self):
@@ -131,8 +136,7 @@ class EscposPrinter:
                     continue
                 for done, trouble in self._put(job):
                     if trouble:
-                        self._write(escpos.forget(self._profile))
-                        self._pause(SETTLE_S)
+                        self._forget()
                         self._stopped(ticket, trouble, done)
                         break
                 else:
@@ -173,17 +177,19 @@ class EscposPrinter:
     def _put(self, job):
         """Prints; yields (first line that is not proven, trouble) after each step, trouble "" while all is well."""
         profile = self._profile
+        self._begun = False
         status = self._look()
         if status in escpos.TROUBLE:
             yield 0, status
             return
         chunks = escpos.encode(job, profile)
+        self._begun = True
         self._write(escpos.begin(profile))
         proven = 0
         for sent, chunk in enumerate(chunks, 1):
             self._write(chunk.data, chunk.dots)
             if profile.mark:
-                self._write(profile.mark)
+                self._mark()
                 if sent - proven <= WINDOW:
                     continue
                 trouble = self._proof(chunks[proven:sent])
@@ -199,6 +205,15 @@ class EscposPrinter:
             self._pause(self._free_at - time.monotonic())
             yield len(chunks) - 1, self._trouble_without_marks()
 
+    def _forget(self):
+        """What the printer still holds of the job must not come out before the next one."""
+        if self._begun:
+            self._begun = False
+            self._write(escpos.forget(self._profile))
+            self._pause(SETTLE_S)
+            if self._profile.drop:
+                self._owed = 0  # the marks were forgotten with the lines
+
     def _trouble_without_marks(self):
         status = self._look() if self._talked else "unknown"
         return status if status in escpos.TROUBLE else ""
@@ -207,7 +222,7 @@ class EscposPrinter:
         """Waits for the oldest mark that is on its way; the trouble that it tells, or that keeps it away."""
         takes = sum(len(chunk.data) * 10 / self._baud + chunk.dots / (8 * self._profile.mm_s) for chunk in chunks)
         now = time.monotonic()
-        end, ask_at = now + PATIENCE_S + 2 * takes, now + LATE_S
+        end, ask_at = now + self.patience_s + 2 * takes, now + LATE_S
         while not self._marks:
             if time.monotonic() >= end:
                 self._show("silent", "failed")
@@ -245,7 +260,7 @@ class EscposPrinter:
         """The answer to the questions that are answered at once, or None; says "silent" where silence is a fault."""
         self._asked.clear()
         self._write(self._profile.ask)
-        end = time.monotonic() + ANSWER_S
+        end = time.monotonic() + self.answer_s
         while len(self._asked) < escpos.DLE_EOT_ANSWERS and time.monotonic() < end:
             self._read(end)
         status = escpos.read_ask(bytes(self._asked[: escpos.DLE_EOT_ANSWERS]))
@@ -256,14 +271,20 @@ class EscposPrinter:
         return status
 
     def _ask_by_mark(self):
-        self._write(self._profile.mark)
-        end = time.monotonic() + ANSWER_S
-        while not self._marks and time.monotonic() < end:
+        # Answers to the marks of a job that was stopped come first; what counts is the last.
+        end = time.monotonic() + (self.patience_s if self._owed else self.answer_s)
+        self._mark()
+        while self._owed and time.monotonic() < end:
             self._read(end)
+        self._owed = 0
         if not self._marks:
             return None
         self._talked = True
-        return self._marks.popleft()
+        return self._marks.pop()
+
+    def _mark(self):
+        self._write(self._profile.mark)
+        self._owed += 1
 
     # Bytes.
 
@@ -276,6 +297,7 @@ class EscposPrinter:
                 self._asked.append(byte)
             elif self._profile.mark and (status := escpos.read_mark(byte, self._profile)) is not None:
                 self._marks.append(status)
+                self._owed = max(0, self._owed - 1)
 
     def _write(self, data, dots=0):
         for start in range(0, len(data), SLICE):

@@ -268,7 +268,7 @@ class _Layout:
                 continue
             x, y = MENU_X + column * pitch, rows[row]
             end = self.bottom_end if y == self.bottom else self.width
-            digit = self.fonts.text(number)
+            digit = self._text(number, pitch // 4)
             wide = max(MENU_BOX, len(digit) + 3)
             self.canvas.put(x + 2, y, digit)
             self.canvas.invert(x, y, wide, HAN_ROWS)

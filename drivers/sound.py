@@ -6,7 +6,10 @@ key, which does not cut into another tone.
 """
 
 import threading
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Name: notes of (Hz, ms); 0 Hz is silence.
 TONES = {

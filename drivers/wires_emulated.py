@@ -20,10 +20,13 @@ import select
 import socket
 import struct
 import threading
-from typing import Any
 
 from drivers.gpio_page import ARMED, PAGE_NAME, SIZE, PageGpio, map_page
 from drivers.wires import WiresError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VARIABLE = "KAIFU_WIRES"
 POINTS_NAME = "points"
@@ -123,7 +126,7 @@ def open_i2c(path: str):
     if not hasattr(module.ioctl, "kernel"):
         module.ioctl = _ioctl_beside(module.ioctl)
 
-    class Bus(smbus2.SMBus):
+    class Bus(module.SMBus):
         """An SMBus on a socket where the node was."""
 
         def open(self, bus):
@@ -145,7 +148,7 @@ def _ioctl_beside(kernel):
         line = _lines.get(descriptor)
         return kernel(descriptor, request, argument) if line is None else line.ioctl(request, argument)
 
-    ioctl.kernel = kernel
+    ioctl.kernel = kernel  # type: ignore[attr-defined]
     return ioctl
 
 
@@ -197,7 +200,7 @@ class Line:
 
         reading = argument.read_write == smbus2.I2C_SMBUS_READ
         command = bytes((argument.command,))
-        data = argument.data.contents if argument.data else None
+        data: Any = argument.data.contents if argument.data else None
         size = argument.size
         if size == smbus2.I2C_SMBUS_QUICK:
             self.transfer([(self.address, 0, None if reading else b"")])

@@ -216,6 +216,11 @@ class Device:
 
     # -- power
 
+    @property
+    def pid(self) -> int | None:
+        """The firmware's process, or None."""
+        return self._process.pid
+
     def power_on(self) -> None:
         """Starts the firmware; does nothing when it runs."""
         with self._power_lock:
@@ -381,6 +386,7 @@ class Device:
                 setattr(chips[part], attribute, on)
                 self._faults[name] = on
                 if part == "display":
+                    self._seen_version = -1
                     self.changes.touch("screen")
                 self._log.add("wire", f"fault {name} {'on' if on else 'off'}")
                 self.changes.touch("faults")

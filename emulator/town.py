@@ -1,0 +1,219 @@
+"""What is round the device: its owner's papers, the customers' cards, the bank.
+
+At the first start a device is made as a technician makes one (`drivers/provisioning.py`, the code behind
+`python -m tools provision`): a terminal and merchant number and two random key components. The bank is told first and
+the device second, so that a start cut short in between is simply done again. Cards and their PKI are made at the same
+time (`cards/shelf.py`). Nothing is the same on two desks.
+
+The acquirer listens on loopback, at the same port each time if it can; the device's parameter follows where not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from drivers.libcrypto import cleanse
+from drivers.provisioning import COMPONENT_BYTES, PARAMETERS, combine, is_provisioned, provision
+from drivers.store import SqliteStore
+from emulator.acquirer.books import Books as Ledger
+from emulator.acquirer.core import Acquirer
+from emulator.acquirer.rules import Rules
+from emulator.acquirer.server import Server
+from emulator.cards import shelf
+from firmware.emv.tags import mask_digits
+from firmware.ports import StoreError
+
+MERCHANT_NAME = "开付测试商店"
+LATEST = 50  # postings shown
+MOST_DIGITS = 6  # of a card number, in a rule: rules are shown
+
+# What to type to see something: the first is the page's hint.
+EXAMPLES = (
+    "amount 12.51 decline 51",
+    "next on sale silence",
+    "next on sale late 40",
+    "next on sale wrong-mac",
+    "next cut-after",
+    "next 3 on reversal ignore",
+    "card debit decline 41",
+    "clear",
+)
+
+
+class Books(NamedTuple):
+    """What the acquirer's books say, for eyes that do not know SQL.
+
+    approved_fen    the sales that stand, in the order in which they came
+    balances_fen    what each card of the shelf can still spend
+    postings        [{"trace", "kind", "amount_fen", "code", "state", "stands", "card", "reference"}], newest first
+    """
+
+    approved_fen: list[int]
+    balances_fen: dict[str, int]
+    postings: list[dict[str, Any]]
+
+
+class Town:
+    """The world of one device. `down` cuts the line to the acquirer.
+
+    folder      where it is kept: the cards, the acquirer's books, who the device is
+    terminal    the device's own folder, provisioned when it is not
+    port        where the acquirer listens; 0: where it did before, or anywhere
+    log         told (kind, text): the acquirer's messages, decoded and masked
+    """
+
+    def __init__(self, folder: Path, terminal: Path, port: int, log: Callable[[str, str], None]) -> None:
+        self._folder = folder
+        self._log = log
+        self.shelf = shelf.load(folder / "cards")
+        self.ledger = Ledger(folder / "acquirer.db")
+        for record in self.shelf.records():
+            self.ledger.add_card(record)
+        self.acquirer = Acquirer(self.ledger, Rules(), verify=self.shelf.verify, log=log)
+        self._server = self._listen(port)
+        self._papers = self._read_papers()
+        if not is_provisioned(terminal):
+            self._make_terminal(terminal)
+        else:
+            self._tell_port(terminal)
+
+    @property
+    def port(self) -> int:
+        """Where the acquirer listens."""
+        return self._server.port
+
+    @property
+    def terminal_number(self) -> str:
+        return self._papers["terminal.number"]
+
+    @property
+    def down(self) -> bool:
+        return self._server.down
+
+    @down.setter
+    def down(self, cut: bool) -> None:
+        self._server.down = cut
+
+    def _listen(self, port: int) -> Server:
+        before = self._read_papers().get("port", 0)
+        try:
+            return Server(self.acquirer, port or before).start()
+        except OSError:
+            if port:
+                raise
+            return Server(self.acquirer, 0).start()
+
+    # -- the owner's papers
+
+    def _read_papers(self) -> dict[str, Any]:
+        try:
+            papers = json.loads((self._folder / "papers.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return papers if isinstance(papers, dict) else {}
+
+    def _write_papers(self) -> None:
+        path = self._folder / "papers.json"
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(self._papers, ensure_ascii=False, indent=1), encoding="utf-8")
+        os.replace(new, path)
+
+    def _make_terminal(self, terminal: Path) -> None:
+        self._papers = {
+            "terminal.number": "".join(secrets.choice("0123456789") for _ in range(8)),
+            "merchant.number": "8983100" + "5311" + "".join(secrets.choice("0123456789") for _ in range(4)),
+            "port": self.port,
+        }
+        components = [bytearray(os.urandom(COMPONENT_BYTES)) for _ in range(2)]
+        master = combine(components)
+        try:
+            self.ledger.add_terminal(self._papers["terminal.number"], self._papers["merchant.number"], bytes(master))
+            self._write_papers()
+            settings = {
+                "terminal.number": self._papers["terminal.number"],
+                "merchant.number": self._papers["merchant.number"],
+                "merchant.name": MERCHANT_NAME,
+                "host.address": "127.0.0.1",
+                "host.port": self.port,
+                "host.tls": False,
+            }
+            summary = provision(terminal, settings, components)
+        finally:
+            cleanse(master, *components)
+        self._log("power", f"a new device: terminal {self.terminal_number}, key check value {summary.check_value.hex().upper()}")
+
+    def _tell_port(self, terminal: Path) -> None:
+        """The acquirer could not have its old port: the device is told the new one, as a technician would."""
+        if self._papers.get("port") == self.port:
+            return
+        try:
+            store = SqliteStore(None, {}, terminal)
+            try:
+                store.commit([(PARAMETERS, "host.port", b"%d" % self.port, None)])
+            finally:
+                store.close()
+        except StoreError as error:
+            self._log("power", f"the device could not be told the acquirer's port: {error}")
+            return
+        self._papers["port"] = self.port
+        self._write_papers()
+
+    # -- cards
+
+    def card(self, name: str) -> Any:
+        """A card of the shelf. ValueError names those that there are."""
+        if name not in self.shelf.names:
+            raise ValueError(f"no such card: {name}; there are " + " ".join(self.shelf.names))
+        return self.shelf.card(name)
+
+    def cards(self) -> list[dict[str, Any]]:
+        """[{"name", "title", "number": masked, "bank": whether it is a bank card}]"""
+        return [
+            {"name": card.name, "title": card.title, "number": mask_digits(card.pan), "bank": bool(card.pan)}
+            for card in map(self.shelf.card, self.shelf.names)
+        ]
+
+    # -- the bank
+
+    def rule(self, text: str) -> None:
+        """A rule of `acquirer/rules.py`, "remove RULE", or "clear". `card NAME` may name a card of the shelf."""
+        words = text.split()
+        if words == ["clear"]:
+            self.acquirer.rules.clear()
+            return
+        if len(words) > 1 and "card" in words[:-1]:
+            place = words.index("card") + 1
+            if words[place] in self.shelf.names:
+                words[place] = self.shelf.card(words[place]).pan[-4:]
+            elif len(words[place]) > MOST_DIGITS:
+                raise ValueError("the last four digits of a card are enough")
+        if words[:1] == ["remove"]:
+            self.acquirer.rules.remove(" ".join(words[1:]))
+        else:
+            self.acquirer.rules.add(" ".join(words))
+
+    def rules(self) -> dict[str, list[str]]:
+        return {"now": self.acquirer.rules.list(), "examples": list(EXAMPLES)}
+
+    def books(self) -> Books:
+        """The books as they are now."""
+        approved = [amount for _, _, amount in self.ledger.standing(self.terminal_number)]
+        banked = [card for card in map(self.shelf.card, self.shelf.names) if card.pan]
+        balances = {card.name: self.ledger.balance(card.pan) for card in banked}
+        postings = [
+            {
+                "trace": row.trace, "kind": row.kind, "amount_fen": row.amount_fen, "code": row.code, "state": row.state,
+                "stands": row.state == "approved", "card": row.card, "reference": row.reference,
+            }
+            for row in self.ledger.latest(LATEST)
+        ]  # fmt: skip
+        return Books(approved, balances, postings)
+
+    def close(self) -> None:
+        self._server.close()
+        self.ledger.close()

@@ -23,6 +23,7 @@ import threading
 import tty
 from collections.abc import Callable
 
+from drivers.gpio_page import PAGE_NAME
 from drivers.wires_emulated import GO_ON, HEAD, LONGEST_MESSAGE, MESSAGE, MOST_MESSAGES, POINTS_NAME, REPLY
 from emulator.chips.gpio import Page, no_log
 
@@ -54,23 +55,21 @@ class Wires:
     """
 
     def __init__(self, folder, log=no_log):
-        """folder: made if it is not there; what an earlier run left in it is taken away."""
+        """folder: made if it is not there; the wires that an earlier run left in it are taken away."""
         self.folder = os.fspath(folder)
         self._log = log
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        for name in os.listdir(self.folder):
-            os.unlink(os.path.join(self.folder, name))
+        self._sweep()
         self._directory = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
-        self._uarts = {}
-        self._armed = frozenset()
+        self._uarts: dict = {}
+        self._armed: frozenset = frozenset()
         self._on_point = None
-        self.points = []
+        self.points: list[str] = []
         self.gpio = Page(self.folder)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self.gpio.changed, selectors.EVENT_READ, self.gpio.look)
         self._stop_read, self._stop_write = os.pipe()
         self._selector.register(self._stop_read, selectors.EVENT_READ, None)
-        self._listeners = []
         self._point_listener = self._listen(POINTS_NAME)
         self._threads = [
             threading.Thread(target=self._serve, name="wires", daemon=True),
@@ -141,8 +140,13 @@ class Wires:
                 os.close(descriptor)
         for descriptor in (self._stop_read, self._stop_write, self._directory):
             os.close(descriptor)
-        for name in os.listdir(self.folder):
-            os.unlink(os.path.join(self.folder, name))
+        self._sweep()
+
+    def _sweep(self):
+        """Takes wires out of the folder, and nothing else that may lie there."""
+        for entry in list(os.scandir(self.folder)):
+            if entry.name == PAGE_NAME or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+                os.unlink(entry.path)
 
     def _listen(self, name):
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)

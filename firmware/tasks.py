@@ -19,12 +19,23 @@ A task is bound to no state: what must survive a power cut is in the ledger, nev
 
 from heapq import heappop, heappush
 
-from firmware.events import DEADLINE, Event
+from firmware.events import (
+    CARD_FOUND, CARD_GONE, CARD_LOST, CARD_PROBLEM, CARD_REPLY, DEADLINE, LINK_DATA, LINK_DOWN, LINK_UP, PRINT_DONE, PRINT_STOPPED,
+    SECRET_READY, SECRET_STOPPED, SECRET_TYPED, VAULT_DONE, VAULT_REFUSED, Event,
+)  # fmt: skip
 from firmware.tickets import Tickets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+# What a port may answer. Anything else on its ticket is dropped and counted, as an answer to a closed one is.
+ANSWERS = {
+    "contactless": (CARD_FOUND, CARD_PROBLEM, CARD_REPLY, CARD_LOST, CARD_GONE),
+    "vault": (SECRET_TYPED, SECRET_READY, SECRET_STOPPED, VAULT_DONE, VAULT_REFUSED),
+    "link": (LINK_UP, LINK_DATA, LINK_DOWN),
+    "printer": (PRINT_DONE, PRINT_STOPPED),
+}
 
 # How a port learns that nobody listens any more.
 CLOSERS = {"link": "close", "contactless": "cancel", "vault": "stop"}
@@ -73,7 +84,7 @@ class Task:
         self.generator = generator
         self.done = done
         self.told = told
-        self.tickets = {}  # ticket -> port name
+        self.tickets = {}  # ticket -> the Ask that opened it
         self.waiting = 0  # the ticket whose event resumes it
         self.timer = 0
         self.keep = False
@@ -126,6 +137,14 @@ class Tasks:
 
     def resume(self, task: Task, event: Event) -> None:
         """Hands a task an event that one of its tickets got."""
+        if event.ticket == task.timer:
+            known = event.name == DEADLINE
+        else:
+            ask = task.tickets.get(event.ticket)
+            known = ask is not None and event.name in ANSWERS[ask.port]
+        if not known:
+            self.tickets.dropped += 1
+            return
         if event.ticket not in (task.waiting, task.timer):
             return  # something more on a ticket that it keeps but does not look at now
         ticket, task.waiting = task.waiting, 0
@@ -177,15 +196,15 @@ class Tasks:
             task.waiting = want.ticket
             return
         ticket = self.tickets.open(task)
-        task.tickets[ticket] = want.port
+        task.tickets[ticket] = want
         task.waiting = ticket
         getattr(self.ports[want.port], want.method)(ticket, *want.args)
 
     def _close(self, task, ticket):
         self.tickets.close(ticket)
-        port = task.tickets.pop(ticket, None)
-        if port in CLOSERS:
-            getattr(self.ports[port], CLOSERS[port])(ticket)
+        ask = task.tickets.pop(ticket, None)
+        if ask is not None and ask.port in CLOSERS:
+            getattr(self.ports[ask.port], CLOSERS[ask.port])(ticket)
 
     def _tidy(self, task):
         if task.timer:

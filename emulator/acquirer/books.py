@@ -30,12 +30,14 @@ CREATE TABLE IF NOT EXISTS terminals (
     signed_on INTEGER NOT NULL DEFAULT 0, pin_key BLOB, mac_key BLOB, track_key BLOB
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cards (
-    pan TEXT PRIMARY KEY, record TEXT NOT NULL, status TEXT NOT NULL, last_atc INTEGER NOT NULL, wrong_pins INTEGER NOT NULL DEFAULT 0
+    pan TEXT PRIMARY KEY, record TEXT NOT NULL, status TEXT NOT NULL, last_atc INTEGER NOT NULL,
+    wrong_pins INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, balance_fen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS transactions (
-    id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, terminal TEXT NOT NULL, merchant TEXT NOT NULL, batch TEXT NOT NULL, trace TEXT NOT NULL,
-    kind TEXT NOT NULL, pan TEXT NOT NULL, amount_fen INTEGER NOT NULL, code TEXT NOT NULL, reference TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, terminal TEXT NOT NULL, merchant TEXT NOT NULL,
+    batch TEXT NOT NULL, trace TEXT NOT NULL, kind TEXT NOT NULL, pan TEXT NOT NULL,
+    amount_fen INTEGER NOT NULL, code TEXT NOT NULL, reference TEXT NOT NULL,
     authorisation TEXT NOT NULL, original INTEGER, state TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_trace ON transactions (terminal, batch, trace);
@@ -51,6 +53,9 @@ CREATE TABLE IF NOT EXISTS refused (
 
 APPROVED, DECLINED, VOIDED, REVERSED = "approved", "declined", "voided", "reversed"
 CARD_STATUSES = ("active", "lost", "stolen", "restricted", "closed")
+
+STANDING = "kind = 'sale' AND state = 'approved'"
+INSERT_TRANSACTION = "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 Terminal = namedtuple("Terminal", "number merchant master_key batch signed_on pin_key mac_key track_key")
 Transaction = namedtuple(
@@ -85,7 +90,8 @@ class Books:
         """Registers a terminal. One that is there already begins a new batch: its old traces may come again."""
         with self.writing():
             self._db.execute(
-                "INSERT INTO terminals (number, merchant, master_key, batch) VALUES (?, ?, ?, 1) ON CONFLICT (number) DO UPDATE SET "
+                "INSERT INTO terminals (number, merchant, master_key, batch) VALUES (?, ?, ?, 1) "
+                "ON CONFLICT (number) DO UPDATE SET "
                 "merchant = excluded.merchant, master_key = excluded.master_key, batch = batch + 1, signed_on = 0, "
                 "pin_key = NULL, mac_key = NULL, track_key = NULL",
                 (number, merchant, bytes(master_key)),
@@ -178,7 +184,7 @@ class Books:
 
     def record(self, transaction: Transaction) -> None:
         """Writes it down and books it when it is approved."""
-        self._db.execute("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", transaction)
+        self._db.execute(INSERT_TRANSACTION, transaction)
         if transaction.state == APPROVED and transaction.kind in SIGNS:
             self._move(transaction, SIGNS[transaction.kind])
 
@@ -187,7 +193,7 @@ class Books:
         self.set_state(transaction.id, REVERSED)
         number = self.next_id()
         undoing = transaction._replace(id=number, at_s=at_s, kind="reversal", original=transaction.id, code="00")
-        self._db.execute("INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", undoing)
+        self._db.execute(INSERT_TRANSACTION, undoing)
         self._move(undoing, -SIGNS[transaction.kind])
         if transaction.kind == "void":
             self.set_state(transaction.original, APPROVED)
@@ -217,7 +223,8 @@ class Books:
             "INSERT INTO postings (transaction_id, account, amount_fen) VALUES (?, ?, ?)", (transaction_id, account, amount)
         )
         self._db.execute(
-            "INSERT INTO accounts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET balance_fen = balance_fen + excluded.balance_fen",
+            "INSERT INTO accounts VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET balance_fen = balance_fen + excluded.balance_fen",
             (account, amount),
         )
 
@@ -239,16 +246,15 @@ class Books:
     def approved(self, amount_fen: int) -> int:
         """How many sales of this amount stand."""
         with self.lock:
-            return self._db.execute(
-                "SELECT count(*) FROM transactions WHERE amount_fen = ? AND state = 'approved' AND kind = 'sale'", (amount_fen,)
-            ).fetchone()[0]
+            query = f"SELECT count(*) FROM transactions WHERE amount_fen = ? AND {STANDING}"
+            return self._db.execute(query, (amount_fen,)).fetchone()[0]
 
     def standing(self, terminal: str, batch: "str | None" = None) -> "list[tuple[str, str, int]]":
         """[(batch, trace, amount in fen)] of the sales that stand, in the order in which they came."""
         with self.lock:
             rows = self._db.execute(
-                "SELECT batch, trace, amount_fen FROM transactions WHERE terminal = ?1 AND (?2 IS NULL OR batch = ?2) "
-                "AND kind = 'sale' AND state = 'approved' ORDER BY id",
+                "SELECT batch, trace, amount_fen FROM transactions "
+                f"WHERE terminal = ?1 AND (?2 IS NULL OR batch = ?2) AND {STANDING} ORDER BY id",
                 (terminal, batch),
             )
             return rows.fetchall()
@@ -260,8 +266,9 @@ class Books:
         """
         with self.lock:
             rows = self._db.execute(
-                "SELECT t.batch, t.trace, t.kind, t.pan, coalesce(p.amount_fen, 0), t.code, t.reference, t.authorisation, t.state "
-                "FROM transactions t LEFT JOIN postings p ON p.transaction_id = t.id AND p.account = 'merchant:' || t.merchant "
+                "SELECT t.batch, t.trace, t.kind, t.pan, coalesce(p.amount_fen, 0), t.code, t.reference, t.authorisation, "
+                "t.state FROM transactions t "
+                "LEFT JOIN postings p ON p.transaction_id = t.id AND p.account = 'merchant:' || t.merchant "
                 "WHERE t.terminal = ?1 AND (?2 IS NULL OR t.batch = ?2) ORDER BY t.id",
                 (terminal, batch),
             ).fetchall()
@@ -271,7 +278,8 @@ class Books:
         """The last transactions of all terminals, newest first, as `postings` gives them; amounts as asked for."""
         with self.lock:
             rows = self._db.execute(
-                "SELECT batch, trace, kind, pan, amount_fen, code, reference, authorisation, state FROM transactions ORDER BY id DESC LIMIT ?",
+                "SELECT batch, trace, kind, pan, amount_fen, code, reference, authorisation, state FROM transactions "
+                "ORDER BY id DESC LIMIT ?",
                 (count,),
             ).fetchall()
         return [Posting(batch, trace, kind, mask_digits(pan), *rest) for batch, trace, kind, pan, *rest in rows]
@@ -284,7 +292,8 @@ class Books:
                 "SELECT count(*) FROM (SELECT 1 FROM postings GROUP BY transaction_id HAVING sum(amount_fen) <> 0)"
             ).fetchone()[0]
             off = self._db.execute(
-                "SELECT count(*) FROM accounts a WHERE balance_fen <> (SELECT sum(amount_fen) FROM postings WHERE account = a.name)"
+                "SELECT count(*) FROM accounts a "
+                "WHERE balance_fen <> (SELECT sum(amount_fen) FROM postings WHERE account = a.name)"
             ).fetchone()[0]
         return one == odd == off == 0
 

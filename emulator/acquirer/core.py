@@ -23,6 +23,7 @@ Source: reference/host.md §2 to §6.
 
 import hmac
 import os
+import sqlite3
 import time
 from collections import namedtuple
 from collections.abc import Callable
@@ -41,6 +42,7 @@ ACQUIRER_ID, ISSUER_ID = "00020000", "00010000"
 PIN_TRIES = 3
 STATUS_CODES = {"lost": "41", "stolen": "43", "restricted": "62", "closed": "57"}
 SPLIT_MS = 40
+F60_DIGITS = 17
 
 # (message type, processing code, F60.1) -> kind; for management (message type, F60.3) -> kind.
 FINANCIAL = {
@@ -79,7 +81,7 @@ class _Request:
     def __init__(self, kind: str, mti: str, fields: dict, message: bytes) -> None:
         self.kind, self.mti, self.fields, self.message = kind, mti, fields, message
         self.private = unionpay.read_private60(fields[60])
-        self.amount_fen = int(fields[4]) if 4 in fields else None
+        self.amount_fen = int(fields.get(4, "0"))
         self.trace = fields.get(11, "")
         self.pan = ""
 
@@ -155,12 +157,15 @@ class Acquirer:
             except Iso8583Error as error:
                 return self._broken(error)
             self._tell("→", mti, fields)
-            with self.books.writing():
-                return self._respond(got, request)
+            try:
+                with self.books.writing():
+                    return self._respond(got, request)
+            except sqlite3.Error as error:  # a full disk: nothing was booked, and the terminal hears nothing
+                return self._broken(error)
 
     def _broken(self, why: object) -> "list[Answer]":
         if self.log:
-            self.log("iso8583", f"→ unreadable: {why}")
+            self.log("iso8583", f"→ closed: {why}")
         return [(self.latency_ms, None)]
 
     def _classify(self, mti: str, fields: dict, message: bytes) -> _Request:
@@ -176,7 +181,7 @@ class Acquirer:
     def _respond(self, got: Frame, request: _Request) -> "list[Answer]":
         terminal = self.books.terminal(request.fields[41])
         request.pan = self._pan(request, terminal)
-        rule = self.rules.pick(request.kind, request.amount_fen, request.pan)
+        rule = self.rules.pick(request.kind, request.amount_fen if 4 in request.fields else None, request.pan)
         action = rule.action if rule else ""
         if action == "ignore":
             return []
@@ -411,6 +416,7 @@ class Acquirer:
 
     def _reply(self, request: _Request, outcome: Outcome) -> dict:
         fields = {field: request.fields[field] for field in ECHOED if field in request.fields}
+        fields[60] = fields[60][:F60_DIGITS]  # longer ones are taken, and not sent
         fields[12], fields[13] = self._local("%H%M%S"), self._date()
         fields[39] = outcome.code
         if request.mti[1] != "8" or request.kind == "sign-on":
@@ -433,7 +439,7 @@ class Acquirer:
         action = rule.action if rule else ""
         if action == "wrong-trace" and request.trace:
             fields[11] = unionpay.trace(unionpay.next_trace(int(request.trace)))
-        elif action == "wrong-amount" and request.amount_fen is not None:
+        elif action == "wrong-amount" and 4 in fields:
             fields[4] = unionpay.amount((request.amount_fen + 1) % unionpay.AMOUNT_LIMIT_FEN)
         elif action == "wrong-terminal":
             fields[41] = "%08d" % ((int(fields[41]) + 1) % 100_000_000) if fields[41].isdigit() else "00000000"
@@ -460,7 +466,7 @@ class Acquirer:
 
     def _deliver(self, reply: bytes, older: bytes, action: str, rule: "Rule | None") -> "list[Answer]":
         at = self.latency_ms
-        if action == "late":
+        if rule and action == "late":
             return [(at + rule.argument * 1000, reply)]
         if action == "split":
             third = len(reply) // 3

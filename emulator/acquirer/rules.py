@@ -4,7 +4,7 @@
 
     amount 12.51 decline 51            this amount, to the fen
     tail 51 decline 55                 an amount that ends so: 0.51, 12.51, ...
-    card 0004 decline 41               a card number that ends so, at least four digits
+    card 0004 decline 41               a card number that ends so, four to six digits
     next cut-after                     the next message, whatever it is
     next 3 on reversal silence         the next three reversals
     always on sale late 40             every sale
@@ -97,9 +97,10 @@ def parse(text: str) -> Rule:
         value = fen(take("an amount"))
     elif when in ("tail", "card"):
         value = take("digits")
-        least = 4 if when == "card" else 1
-        if not (value.isascii() and value.isdigit() and least <= len(value) <= 19):
-            raise RuleError(f"{when} {value!r}: {least} to 19 digits")
+        # Rules are shown: six digits name a card and give nothing away.
+        least, most = (4, 6) if when == "card" else (1, 12)
+        if not (value.isascii() and value.isdigit() and least <= len(value) <= most):
+            raise RuleError(f"{when}: {least} to {most} digits")
     elif when == "next":
         value = 1
         if words and words[0].isdigit():
@@ -108,7 +109,7 @@ def parse(text: str) -> Rule:
             raise RuleError(f"next {value}: 1 to 10000")
     elif when != "always":
         raise RuleError(f"{when!r}: amount, tail, card, next or always")
-    kinds = ()
+    kinds: tuple[str, ...] = ()
     if words[:1] == ["on"]:
         del words[0]
         kinds = tuple(take("a kind of message").split(","))

@@ -101,6 +101,7 @@ class Server:
         return max(0.0, min(ends) - now) if ends else IDLE_S
 
     def _accept(self) -> None:
+        assert self._listener is not None
         try:
             plug, _ = self._listener.accept()
         except OSError:

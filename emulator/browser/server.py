@@ -168,6 +168,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(status, "application/json", json.dumps({"error": why}, ensure_ascii=False).encode())
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.request_version = self.protocol_version  # whoever does not know HTTP is told in HTTP
         try:
             self.send_response(status)
             for name, value in _HEADERS:

@@ -16,6 +16,8 @@ and for each R(ACK) with the other number (rule E); an R-block with its own numb
 
 IDLE, ACTIVE, PROTOCOL, HALT = "idle", "active", "protocol", "halt"
 FRAME_SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)  # FSDI, FSCI (14443-4, table 1)
+UID, PLAIN_UID = bytes.fromhex("08112233"), bytes.fromhex("04a1b2c3")
+ATQA = bytes.fromhex("0004")
 ATS = bytes.fromhex("0578807002")
 ATQB = bytes.fromhex("501122334400000000008171")
 
@@ -29,7 +31,7 @@ class PlainTag:
     busy = False
     delay_s = 0.0
 
-    def __init__(self, uid=bytes.fromhex("04a1b2c3"), sak=0x08, atqa=bytes.fromhex("0004")):
+    def __init__(self, uid=PLAIN_UID, sak=0x08, atqa=ATQA):
         self.uid, self.sak, self.atqa, self.state = uid, sak, atqa, IDLE
         self.heard = None
 
@@ -50,8 +52,7 @@ class PlainTag:
         self.state = HALT
 
     def frame(self, data):
-        """One frame from the reader, without CRC -> the answer, or None for silence."""
-        return None
+        """One frame from the reader, without CRC -> the answer, or None for silence, as here."""
 
 
 class IsoDepTag(PlainTag):
@@ -72,8 +73,7 @@ class IsoDepTag(PlainTag):
 
     readable = True
 
-    def __init__(self, app, technology="A", uid=bytes.fromhex("08112233"), ats=ATS, sak=0x20, wtx=0,
-                 atqa=bytes.fromhex("0004"), atqb=ATQB, block_size=253):  # fmt: skip
+    def __init__(self, app, technology="A", uid=UID, ats=ATS, sak=0x20, wtx=0, atqa=ATQA, atqb=ATQB, block_size=253):
         super().__init__(uid, sak, atqa)
         if technology not in ("A", "B"):
             raise ValueError(f"technology {technology!r}")

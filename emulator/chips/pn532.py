@@ -132,14 +132,16 @@ class Pn532Chip:
 
     def close(self) -> None:
         """Ends the thread; the pty is closed only when it is the chip's own."""
+        if self._closing:
+            return
         self._closing = True
         os.eventfd_write(self._bell, 1)
         if self._thread:
             self._thread.join(5)
+        os.close(self._bell)
         if self._own_slave is not None:
             os.close(self._own_slave)
             os.close(self.fd)
-            self._own_slave = None
 
     def serve(self) -> None:
         """Hears and answers until `close`, or until the pty is gone."""
@@ -274,7 +276,7 @@ class Pn532Chip:
         if self.junk:
             ack, self.junk = self.junk + ack, b""
         self._say(ack, received_s)
-        do = self.COMMANDS.get(code)
+        do = _COMMANDS.get(code)
         self._busy_s = 0.0
         answer = do(self, data) if do else None
         self._last = frame(b"\x7f") if answer is None else frame(bytes([0xD5, code + 1]) + answer)
@@ -425,8 +427,24 @@ class Pn532Chip:
             self._apdus += 1
         self._on_apdu(direction, apdu)
 
-    COMMANDS = {
-        0x00: _diagnose, 0x02: _version, 0x04: _status, 0x06: _read_registers, 0x08: _write_registers, 0x0C: _nothing,
-        0x0E: _nothing, 0x10: _set_speed, 0x12: _set_parameters, 0x14: _nothing, 0x16: _power_down, 0x32: _configure,
-        0x40: _refused, 0x42: _through, 0x44: _refused, 0x4A: _list, 0x52: _refused, 0x54: _refused,
-    }  # fmt: skip
+
+_COMMANDS = {
+    0x00: Pn532Chip._diagnose,
+    0x02: Pn532Chip._version,
+    0x04: Pn532Chip._status,
+    0x06: Pn532Chip._read_registers,
+    0x08: Pn532Chip._write_registers,
+    0x0C: Pn532Chip._nothing,  # ReadGPIO
+    0x0E: Pn532Chip._nothing,  # WriteGPIO
+    0x10: Pn532Chip._set_speed,
+    0x12: Pn532Chip._set_parameters,
+    0x14: Pn532Chip._nothing,  # SAMConfiguration
+    0x16: Pn532Chip._power_down,
+    0x32: Pn532Chip._configure,
+    0x40: Pn532Chip._refused,  # InDataExchange: the block protocol is the host's here
+    0x42: Pn532Chip._through,
+    0x44: Pn532Chip._refused,  # InDeselect
+    0x4A: Pn532Chip._list,
+    0x52: Pn532Chip._refused,  # InRelease
+    0x54: Pn532Chip._refused,  # InSelect
+}

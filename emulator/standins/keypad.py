@@ -12,8 +12,8 @@ class StandIn:
         self._world = world
         self._keys = keys
         self._places = {name: (row, column) for row, names in enumerate(keys) for column, name in enumerate(names)}
-        self._held = set()
-        self._down = frozenset()
+        self._held: set = set()
+        self._down: frozenset = frozenset()
         self._taker = None
         self._moves = 0
         self.latency_ms = 11

@@ -15,7 +15,7 @@ anything else happens, and stays until the host says 00, 12 or 25 under a valid 
 
 from binascii import unhexlify
 
-from firmware.events import DEADLINE, LINK_DATA, LINK_UP, VAULT_DONE
+from firmware.events import LINK_DATA, LINK_DOWN, LINK_UP, VAULT_DONE
 from firmware.host import messages
 from firmware.iso8583 import codes, frame, unionpay
 from firmware.iso8583.codec import Iso8583Error
@@ -88,7 +88,7 @@ def exchange(terminal: "object", mti: str, fields: "dict", signed: bool, before_
     where = terminal.where()
     event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + 1000, keep=True)
     if event.name != LINK_UP:
-        return Answer(False, None, event.value or "timeout")
+        return Answer(False, None, _why(event))
     ticket = event.ticket
     if before_send is not None:
         try:
@@ -102,16 +102,19 @@ def exchange(terminal: "object", mti: str, fields: "dict", signed: bool, before_
     return answer
 
 
+def _why(event):
+    """Why there is no line, or no answer on it."""
+    return event.value if event.name == LINK_DOWN else "timeout"
+
+
 def _reply(terminal, ticket, mti, sent, signed):
     """Waits for the reply that belongs to what was sent -> Answer."""
     deframer = frame.Deframer()
     until = terminal.now_ms() + terminal.parameter("host.reply_ms")
     while True:
         event = yield More(ticket, within_ms=max(1, until - terminal.now_ms()))
-        if event.name == DEADLINE:
-            return Answer(True, None, "timeout")
         if event.name != LINK_DATA:
-            return Answer(True, None, event.value)
+            return Answer(True, None, _why(event))
         try:
             deframer.feed(event.value)
             while True:

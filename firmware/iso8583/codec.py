@@ -313,7 +313,7 @@ def _closures(field: int, coding: str) -> "tuple[Pack, Unpack]":
     prefix = PREFIX[dots] if good else 0
     halves = "halves" in words
     most_sent = most * 2 if halves else most
-    good = good and (prefix != 1 or most_sent < 100) and most_sent < 1000 and (prefix or kind != "z" and size == most)
+    good = good and most_sent < (100 if prefix == 1 else 1000) and (prefix > 0 or kind != "z" and size == most)
     if not good:
         raise ValueError("field %d: unknown coding %r" % (field, coding))
     if kind == "b":
@@ -344,8 +344,8 @@ class Codec:
                 raise ValueError("field %r: not one of 2 to 128, 65 left out" % field)
             self.second_bitmap = self.second_bitmap or field > 64
             self._pack[field], self._unpack[field] = _closures(field, table[field][0])
-        self._plans = {}  # bitmap -> [(field, unpack)]
-        self._orders = {}  # (fields) -> (bitmap, [(field, pack)])
+        self._plans: "dict[bytes, list]" = {}  # bitmap -> [(field, unpack)]
+        self._orders: "dict[tuple, tuple]" = {}  # (fields) -> (bitmap, [(field, pack)])
 
     def pack(self, mti: str, fields: dict) -> bytes:
         """The message's bytes: mti four digits, fields {number: str or bytes, as the coding says}.

@@ -40,7 +40,7 @@ DIALECT = {
     "decline_mac": True,  # a decline without a MAC does not settle anything
 }
 
-_codecs = []
+_codecs: "list[Codec]" = []
 
 
 def codec() -> Codec:

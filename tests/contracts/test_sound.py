@@ -73,10 +73,12 @@ def test_the_newest_tone_ends_the_one_before(rig):
 
 
 def test_a_key_does_not_click_into_another_tone(rig):
-    rig.port.play("ok")
-    rig.begun("ok")
+    rig.port.play("error")
     rig.port.play("key")
-    rig.silent()
+    rig.begun("error")
+    rig.port.play("key")
+    rig.port.play("card")
+    rig.begun("card")
     if isinstance(rig, DriverRig):
         assert TONES["key"][0][0] not in rig.notes
     else:
@@ -92,7 +94,7 @@ def test_the_notes_come_in_order(tmp_path):
     rig = DriverRig(tmp_path)
     rig.port.play("ok")
     rig.silent()
-    assert rig.notes == [1500, 0, 2000, 0]
+    assert [hz for hz in rig.notes if hz] == [1500, 2000]
     rig.close()
 
 

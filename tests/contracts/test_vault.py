@@ -229,7 +229,14 @@ def test_one_wrong_check_value_keeps_all_the_old_keys(signed_on):
 
 @pytest.mark.parametrize(
     "cryptogram,check_value",
-    [(bytes(7), bytes(4)), (bytes(24), bytes(4)), (b"", bytes(4)), (bytes(16), b""), (bytes(16), bytes(2)), (bytes(16), bytes(9))],
+    [
+        (bytes(7), bytes(4)),
+        (bytes(24), bytes(4)),
+        (b"", bytes(4)),
+        (bytes(16), b""),
+        (bytes(16), bytes(2)),
+        (bytes(16), bytes(9)),
+    ],
     ids=range(6),
 )
 def test_what_is_no_key_is_bad_data(rig, cryptogram, check_value):

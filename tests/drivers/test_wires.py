@@ -9,9 +9,11 @@ import threading
 import pytest
 import smbus2
 
+from drivers import wires_emulated
 from drivers.board import load
 from drivers.wires import RealWires, WiresError, open_wires, reset_line, tty_at
 from drivers.wires_emulated import HEAD, MESSAGE, VARIABLE, connect
+from tests.toys import DEADLINE_S
 from tests.wired import Wired
 
 MODULE = """
@@ -325,3 +327,16 @@ def test_a_folder_with_a_long_name_serves_as_well(tmp_path):
     wired.near.reach("far away")
     assert wired.far.points == ["far away"]
     wired.close()
+
+
+def test_a_reply_that_comes_too_late_is_not_taken_for_the_next(bus, chip, monkeypatch):
+    monkeypatch.setattr(wires_emulated, "I2C_TIMEOUT_S", 0.02)
+    held = threading.Event()
+    quick = chip.read
+    chip.read = lambda count: (held.wait(DEADLINE_S), quick(count))[1]
+    with pytest.raises(OSError) as caught:
+        bus.read_byte_data(0x36, 7)
+    assert caught.value.errno == errno.ETIMEDOUT
+    monkeypatch.setattr(wires_emulated, "I2C_TIMEOUT_S", DEADLINE_S)
+    held.set()
+    assert bus.read_byte_data(0x36, 9) == 9

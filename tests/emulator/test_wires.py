@@ -170,10 +170,19 @@ def test_closing_leaves_no_thread_no_file_and_no_descriptor(tmp_path):
 
 
 def test_a_folder_left_by_a_killed_emulator_is_used_again(tmp_path):
-    (tmp_path / "wires").mkdir()
-    for name in ("gpio", "uart0", "points"):
-        (tmp_path / "wires" / name).write_text("old")
-    wires = Wires(tmp_path / "wires")
+    folder = tmp_path / "wires"
+    folder.mkdir()
+    (folder / "gpio").write_text("old")
+    os.mkfifo(folder / "gpio.wake")
+    (folder / "uart0").symlink_to("/dev/pts/99999")
+    wires = Wires(folder)
     wires.add_uart("uart0")
-    assert set(os.listdir(wires.folder)) == {"gpio", "gpio.wake", "gpio.changed", "points", "uart0"}
+    assert set(os.listdir(folder)) == {"gpio", "gpio.wake", "gpio.changed", "points", "uart0"}
     wires.close()
+
+
+def test_what_is_no_wire_is_left_in_the_folder(tmp_path):
+    (tmp_path / "books.sqlite").write_text("precious")
+    Wires(tmp_path).close()
+    assert (tmp_path / "books.sqlite").read_text() == "precious"
+    assert os.listdir(tmp_path) == ["books.sqlite"]

@@ -44,7 +44,7 @@ def test_a_tap_ends_online_with_what_the_host_needs():
     assert outcome.pan == NUMBER and outcome.track2 == NUMBER + "D30122200000001230"
     assert (outcome.expiry, outcome.sequence, outcome.service, outcome.aid) == ("3012", "001", "220", "A000000333010101")
     sent = hexlify(card.log[2]).decode().upper()
-    assert sent == "80A8000023832126804080" + "000000001234" + "000000000000" + "0156" + "0000000000" + "0156" + "26112000AABBCCDD0000"
+    assert sent == "80A8000024832226804080" + "000000001234" + "000000000000" + "0156" + "0000000000" + "0156" + "26112000AABBCCDD0000"
     field = tlv.decode(outcome.field55())
     assert [tag for tag, _ in field][:6] == [0x9F26, 0x9F27, 0x9F10, 0x9F37, 0x9F36, 0x95]
     assert dict(field)[0x9F41] == hexes("00000017")
@@ -64,8 +64,7 @@ def test_the_log_shows_no_card_number():
     card = PlainCard()
     drive(tap(Settings(), Request(1, "261120", "101500", bytes(4), 1)), card)
     lines = [explain.command(command) for command in card.log]
-    for command in card.log:
-        card.instead = {}
+    for command in list(card.log):
         lines.extend(explain.response(card.apdu(command)))
     shown = "\n".join(lines)
     assert NUMBER not in shown and "620000*********0123" in shown

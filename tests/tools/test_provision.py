@@ -1,0 +1,364 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from drivers import provisioning, vault_software
+from drivers.provisioning import ProvisioningError, combine, is_provisioned, provision
+from drivers.store import SqliteStore
+from emulator.standins import keypad as keypads
+from firmware.ports import StoreError
+from tests.toys import World
+from tools import provision as tool
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "terminal.number": "12345678",
+    "merchant.number": "898310012345678",
+    "merchant.name": "开付商店 Kaifu",
+    "host.address": "127.0.0.1",
+    "host.port": 7001,
+    "host.tls": False,
+}
+COMPONENTS = [bytes(range(16)), bytes(range(100, 116))]
+MASTER = bytes(a ^ b for a, b in zip(*COMPONENTS, strict=True))
+
+
+def parameters(folder):
+    store = SqliteStore(None, {}, folder)
+    found = {key: json.loads(value) for key, value in store.range("parameters")}
+    store.close()
+    return found
+
+
+def write(folder, *rows):
+    store = SqliteStore(None, {}, folder)
+    store.commit(list(rows))
+    store.close()
+
+
+def master_check_value(folder):
+    vault = vault_software.SoftwareVault(None, {}, folder, keypads.StandIn(World()))
+    vault.start()
+    found = vault.check_value("master")
+    vault.close()
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "data"
+    provision(folder, SETTINGS, COMPONENTS, cost=10)
+    return folder
+
+
+# What the emulator calls, too.
+
+
+def test_a_device_gets_its_numbers_and_its_key(tmp_path):
+    folder = tmp_path / "data"
+    assert not is_provisioned(folder)
+    summary = provision(folder, SETTINGS, COMPONENTS, cost=10)
+    assert summary.again is False
+    assert is_provisioned(folder)
+    assert summary.check_value == master_check_value(folder)
+    assert parameters(folder) == {**SETTINGS, "host.authority": "", "host.tpdu": "6000030000"}
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+
+
+def test_the_key_is_both_components_together():
+    assert combine(COMPONENTS) == MASTER
+    assert combine([*COMPONENTS, b"\x55" * 16]) == bytes(byte ^ 0x55 for byte in MASTER)
+
+
+@pytest.mark.parametrize(
+    "components",
+    [
+        [],
+        COMPONENTS[:1],
+        [COMPONENTS[0], COMPONENTS[0]],
+        [COMPONENTS[0], bytes(16)],
+        [COMPONENTS[0], bytes(8)],
+        [bytes(range(16)), bytes(8) + b"\x08" * 8],
+        [b"\x11" * 16, b"\x22" * 8 + b"\x23" * 8],
+    ],
+    ids=["none", "one", "twice the same", "zeros", "short", "half the same", "equal but for parity"],
+)
+def test_components_that_make_no_good_key_are_refused(tmp_path, components):
+    with pytest.raises(ProvisioningError) as caught:
+        provision(tmp_path / "data", SETTINGS, components)
+    assert caught.value.why == "component"
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "name,value",
+    [
+        ("terminal.number", "1234567"),
+        ("terminal.number", "1234 678"),
+        ("terminal.number", 12345678),
+        ("terminal.number", None),
+        ("merchant.number", "89831001234567"),
+        ("merchant.name", ""),
+        ("merchant.name", "店" * 21),
+        ("merchant.name", "two\nlines"),
+        ("merchant.name", "\ud800"),
+        ("host.address", "a host"),
+        ("host.address", ""),
+        ("host.port", 0),
+        ("host.port", 65536),
+        ("host.port", "7001"),
+        ("host.port", True),
+        ("host.tls", 1),
+        ("host.authority", "no certificate"),
+        ("host.tpdu", "600003000"),
+        ("host.tpdu", "7000030000"),
+        ("host.speed", "fast"),
+    ],
+    ids=range(20),
+)
+def test_a_wrong_setting_is_named_and_nothing_is_written(tmp_path, name, value):
+    with pytest.raises(ProvisioningError, match=name) as caught:
+        provision(tmp_path / "data", {**SETTINGS, name: value}, COMPONENTS)
+    assert caught.value.why == "setting"
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("name", ["terminal.number", "merchant.number", "merchant.name", "host.address", "host.port"])
+def test_a_missing_setting_is_named(tmp_path, name):
+    with pytest.raises(ProvisioningError, match=name + " is missing"):
+        provision(tmp_path / "data", {key: value for key, value in SETTINGS.items() if key != name}, COMPONENTS)
+
+
+def test_addresses_of_both_families_and_names_will_do():
+    for address in ("10.0.0.1", "::1", "fe80::1", "pos.example.com", "host-1"):
+        assert provisioning.checked_settings({**SETTINGS, "host.address": address})["host.address"] == address
+
+
+def test_a_provisioned_device_is_done_again_on_request_only(folder):
+    other = {**SETTINGS, "terminal.number": "87654321"}
+    with pytest.raises(ProvisioningError) as caught:
+        provision(folder, other, [COMPONENTS[0], b"\x5a\xa5" * 4 + b"\x0f" * 8], cost=10)
+    assert caught.value.why == "provisioned"
+    assert parameters(folder)["terminal.number"] == "12345678"
+    before = master_check_value(folder)
+    summary = provision(folder, other, [COMPONENTS[0], b"\x5a\xa5" * 4 + b"\x0f" * 8], again=True, cost=10)
+    assert summary.again is True
+    assert parameters(folder)["terminal.number"] == "87654321"
+    assert master_check_value(folder) == summary.check_value != before
+
+
+def test_open_transactions_keep_their_keys(folder):
+    write(folder, ("transactions", "000001", b"{}", "open"))
+    before = master_check_value(folder)
+    with pytest.raises(ProvisioningError) as caught:
+        provision(folder, SETTINGS, [COMPONENTS[0], b"\x5a\xa5" * 4 + b"\x0f" * 8], again=True, cost=10)
+    assert caught.value.why == "open"
+    assert master_check_value(folder) == before
+    write(folder, ("transactions", "000001", b"{}", None))
+    provision(folder, SETTINGS, COMPONENTS, again=True, cost=10)
+
+
+def test_lost_keys_are_replaced_for_the_open_transactions_of_the_same_terminal(folder):
+    write(folder, ("transactions", "000001", b"{}", "open"))
+    vault_software.destroy(folder)
+    with pytest.raises(ProvisioningError) as caught:
+        provision(folder, {**SETTINGS, "terminal.number": "87654321"}, COMPONENTS, again=True, cost=10)
+    assert caught.value.why == "open"
+    with pytest.raises(ProvisioningError) as caught:
+        provision(folder, SETTINGS, COMPONENTS, cost=10)
+    assert caught.value.why == "provisioned"
+    provision(folder, SETTINGS, COMPONENTS, again=True, cost=10)
+    assert vault_software.state(folder) == "ready"
+
+
+def test_a_running_terminal_is_not_touched(folder):
+    store = SqliteStore(None, {}, folder)
+    with pytest.raises(StoreError):
+        provision(folder, SETTINGS, COMPONENTS, again=True, cost=10)
+    store.close()
+
+
+def test_power_lost_half_way_leaves_a_device_that_says_so(folder, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "the plug was pulled")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(vault_software.os, "rename", fail)
+        with pytest.raises(OSError):
+            provision(folder, SETTINGS, COMPONENTS, again=True, cost=10)
+    assert not is_provisioned(folder)
+    provision(folder, SETTINGS, COMPONENTS, cost=10)
+    assert is_provisioned(folder)
+
+
+def test_no_error_shows_a_component(tmp_path):
+    secret = "0123456789abcdef0123456789abcdef"
+    for components in ([bytes.fromhex(secret)], [bytes.fromhex(secret)] * 2, [bytes.fromhex(secret)[:9], bytes(16)]):
+        with pytest.raises(ProvisioningError) as caught:
+            provision(tmp_path / "data", SETTINGS, components)
+        assert secret[:6] not in str(caught.value)
+
+
+# The tool.
+
+
+class Person:
+    """Answers in order; keeps what was said. `secrets` are typed unseen."""
+
+    def __init__(self, answers, secrets=()):
+        self.answers = list(answers)
+        self.secrets = list(secrets)
+        self.asked = []
+        self.heard = []
+
+    def ask(self, prompt):
+        self.asked.append(prompt)
+        if not self.answers:
+            raise EOFError
+        return self.answers.pop(0)
+
+    def ask_secret(self, prompt):
+        self.asked.append(prompt)
+        if not self.secrets:
+            raise EOFError
+        return self.secrets.pop(0)
+
+    def runs(self, *argv, environ=()):
+        return tool.main(list(map(str, argv)), self.ask, self.ask_secret, self.heard.append, dict(environ))
+
+    def heard_all(self):
+        return "\n".join(self.heard)
+
+
+FIRST, SECOND = (component.hex() for component in COMPONENTS)
+TYPED = ["12345678", "898310012345678", "开付商店", "127.0.0.1", "7001", "n", "", ""]
+
+
+def test_two_people_at_the_keyboard_provision_a_device(tmp_path):
+    person = Person([*TYPED, "y", "y", "y"], [FIRST, SECOND.upper()])
+    assert person.runs("--data", tmp_path / "data") == 0
+    assert is_provisioned(tmp_path / "data")
+    found = parameters(tmp_path / "data")
+    assert (found["merchant.name"], found["host.tls"], found["host.tpdu"]) == ("开付商店", False, "6000030000")
+    shown = person.heard_all()
+    for component in (*COMPONENTS, MASTER):
+        assert tool._shown(bytearray(component)) in shown
+        assert component.hex() not in shown.lower()
+    assert shown.count(master_check_value(tmp_path / "data").hex().upper()) == 2
+
+
+def test_what_was_mistyped_is_asked_again(tmp_path):
+    answers = ["1234", "12345678", *TYPED[1:], "n", "y", "y", "y"]
+    person = Person(answers, ["12 34", FIRST, FIRST, SECOND])
+    assert person.runs("--data", tmp_path / "data") == 0
+    assert master_check_value(tmp_path / "data") == tool.check_value(bytearray(MASTER))
+
+
+@pytest.mark.parametrize("answers", [["y", "y", "n"], ["y", "n", "n", "n"], ["n"] * 3, ["y"], []], ids=range(5))
+def test_without_every_confirmation_nothing_is_written(tmp_path, answers):
+    person = Person([*TYPED, *answers], [FIRST, SECOND, SECOND, SECOND] if answers[:1] == ["y"] else [FIRST] * 3)
+    assert person.runs("--data", tmp_path / "data") == 4
+    assert not (tmp_path / "data").exists()
+
+
+def test_three_wrong_settings_end_the_tool(tmp_path):
+    assert Person(["1", "2", "3"]).runs("--data", tmp_path / "data") == 2
+
+
+def test_a_setting_from_the_environment_or_a_file_is_not_asked_for(tmp_path):
+    file = tmp_path / "settings.json"
+    file.write_text(json.dumps(SETTINGS), "utf-8")
+    person = Person(["", "", "y", "y", "y"], [FIRST, SECOND])
+    environ = {"KAIFU_TERMINAL_NUMBER": "00000042", "KAIFU_HOST_TLS": "true", "KAIFU_HOST_PORT": "8443"}
+    assert person.runs("--data", tmp_path / "data", "--settings", file, environ=environ) == 0
+    found = parameters(tmp_path / "data")
+    assert (found["terminal.number"], found["host.tls"], found["host.port"]) == ("00000042", True, 8443)
+
+
+def test_the_tool_says_why_it_does_not(folder):
+    person = Person([*TYPED, "y", "y", "y"], [FIRST, SECOND])
+    assert person.runs("--data", folder) == 3
+    assert "--again" in person.heard[-1]
+    write(folder, ("transactions", "000001", b"{}", "open"))
+    person = Person([*TYPED, "y", "y", "y"], [FIRST, SECOND])
+    assert person.runs("--data", folder, "--again") == 3
+    assert "未完成的交易" in person.heard[-1]
+    store = SqliteStore(None, {}, folder)
+    person = Person([*TYPED, "y", "y", "y"], [FIRST, SECOND])
+    assert person.runs("--data", folder, "--again") == 3
+    assert "Stop the terminal" in person.heard[-1]
+    store.close()
+
+
+def test_a_damaged_store_is_left_alone(folder):
+    (folder / "store.db").write_bytes(b"damaged")
+    person = Person([*TYPED, "y", "y", "y"], [FIRST, SECOND])
+    assert person.runs("--data", folder, "--again") == 5
+    assert (folder / "store.db").read_bytes() == b"damaged"
+
+
+@pytest.fixture
+def factory(tmp_path):
+    """(arguments, the two component files) for a line where nobody types."""
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps(SETTINGS), "utf-8")
+    paths = []
+    for name, text in (("first", FIRST + "\n"), ("second", " ".join((SECOND[:16], SECOND[16:])))):
+        path = tmp_path / name
+        path.write_text(text)
+        path.chmod(0o600)
+        paths.append(path)
+    arguments = ["--data", tmp_path / "data", "--settings", settings, "--component", paths[0], "--component", paths[1]]
+    return [*arguments, "--check-value", tool._shown(bytearray(MASTER)).lower()], paths
+
+
+def test_a_factory_provisions_without_anybody(factory, tmp_path):
+    person = Person([])
+    assert person.runs(*factory[0]) == 0
+    assert person.asked == []
+    assert master_check_value(tmp_path / "data") == tool.check_value(bytearray(MASTER))
+
+
+def test_the_factorys_mistakes_are_named(factory, tmp_path):
+    arguments, (first, second) = factory
+    for wrong, status in (
+        ([*arguments[:-1], "00000000"], 4),
+        (arguments[:-2], 2),
+        (arguments[:6] + arguments[8:], 2),
+        ([*arguments[:6], "--component", first, *arguments[8:]], 2),
+        ([*arguments[:6], "--component", tmp_path / "nothing", *arguments[8:]], 2),
+        ([*arguments[:2], *arguments[4:]], 2),
+        (["--data", tmp_path / "data", "--settings", first, *arguments[4:]], 2),
+        (arguments[2:], 2),
+    ):
+        assert Person([]).runs(*wrong) == status, wrong
+    second.chmod(0o644)
+    assert Person([]).runs(*arguments) == 2
+    second.chmod(0o600)
+    second.write_text("not hexadecimal digits at all...")
+    assert Person([]).runs(*arguments) == 2
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_list_of_tools_and_the_command_line_work(factory, tmp_path):
+    def run(*argv):
+        return subprocess.run(
+            [sys.executable, "-m", "tools", *map(str, argv)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+        )
+
+    assert run().returncode == 0
+    assert "provision" in run("--help").stdout
+    assert run("nothing").returncode == 2
+    # No terminal to type on, and no files either.
+    assert run("provision", "--data", tmp_path / "data").returncode == 2
+    done = run("provision", *factory[0])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert FIRST not in done.stdout
