@@ -16,6 +16,7 @@ BOARD = {
     "wires": "emulated",
     "header": "raspberry-pi-40",
     "mode": "test",
+    "parameters": {"operators.force_change": False},
     "buses": {
         "i2c1": {"hz": 400000, "pins": (2, 3)},
         "uart0": {"pins": (14, 15)},

@@ -21,6 +21,7 @@ FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 
 KEYS = {"name": word, "wires": one_of("real", "emulated"), "header": one_of(*HEADERS), "mode": one_of("test", "production")}
 TABLES = {"buses": dict, "parts": dict, "setup": tuple}
+OPTIONAL = {"parameters": dict}  # what the board sets instead of a default of `firmware/parameters.py`, which checks it
 
 
 class BoardError(ValueError):
@@ -41,6 +42,7 @@ class Board:
     buses   {bus: {...}}                        parts   {port: {"driver": ..., ...}}, in the order of the file
     pins    {GPIO number: dotted key that holds it}
     setup   ((where, (line, ...)), ...): what a technician sets up on the board's system
+    parameters  {name: value}: defaults of this board
     """
 
     def __init__(self, name: str, file: str, data: dict, pins: dict):
@@ -54,6 +56,7 @@ class Board:
         self.parts = {port: part for port, part in data["parts"].items() if part["driver"] != NO_DRIVER}
         self.pins = pins
         self.setup = data["setup"]
+        self.parameters = data.get("parameters", {})
 
     def has(self, port: str) -> bool:
         """Whether the board has this port of `firmware.ports.PORTS`."""
@@ -106,7 +109,9 @@ class _Reading:
     def board(self, data):
         if not isinstance(data, dict):
             self.wrong("", "BOARD is not a dict")
-        self.keys("", data, KEYS, TABLES)
+        self.keys("", data, KEYS, {**TABLES, **OPTIONAL})
+        if not isinstance(data.get("parameters", {}), dict):
+            self.wrong("parameters", "is not a dict")
         for key, kind in TABLES.items():
             if key not in data:
                 self.wrong(key, "is missing")

@@ -10,7 +10,7 @@ each picture. The memory is eight-row pages of column bytes. What changed is cut
 counted with every address and control byte, as `luma.core`'s serial interface and the bus send them.
 Two changed stretches are joined where that is cheaper than a window of its own.
 
-    one digit of a line     22 (SSD1306), 26 (SH1106)     worst amount digit, 9,999,999.99     246, 250
+    one digit of a line     22 (SSD1306), 25 (SH1106)     worst amount digit, 9,999,999.99     246, 250
     one password star       26, 30                        the same picture                     0, 0
 
 A panel that stops answering is reported once; from then on nothing waits for it: pictures are kept, a thread asks
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from firmware.events import PART, Event
 
 from .fonts import Fonts
-from .render import Renderer, picture
+from .render import Renderer, columns_of, picture
 
 if TYPE_CHECKING:
     from firmware.screens import Screen
@@ -210,8 +210,6 @@ class _Oled:
 
     def _lost(self) -> None:
         self.state = "gone"
-        self._painted = None
-        self._lit = False
         self._post(Event(PART, 0, ("display", "gone")))
         threading.Thread(target=self._await_panel, name="display", daemon=True).start()
 
@@ -223,15 +221,15 @@ class _Oled:
                     self._wire.command(NOP)
                 with self._lock:
                     self._revive()
+                return
             except Exception as problem:
                 if not isinstance(problem, self._errors):
                     raise
-                continue
-            self._post(Event(PART, 0, ("display", "ready")))
-            return
 
     def _revive(self) -> None:
         """Initialises the panel as luma did and brings back contrast, picture and light."""
+        self._painted = None
+        self._lit = False
         if self._panel is None:
             self._open()
         else:
@@ -240,9 +238,9 @@ class _Oled:
                 self._panel.command(*command)
             if self._level is not None:
                 self._panel.contrast(self._level)
-        self._painted = None
         self._repaint()
         self.state = "ready"
+        self._post(Event(PART, 0, ("display", "ready")))
 
     def _open(self) -> None:
         import luma.core.error as error
@@ -289,8 +287,6 @@ class _Oled:
         """The picture as the chip keeps it: pages of column bytes."""
         width, height = self._part["size"]
         if self._turn:
-            from .render import columns_of
-
             columns = columns_of(self._panel.preprocess(picture(columns, self.size)))
         deep = height // 8
         data = b"".join([column.to_bytes(deep, "little") for column in columns])

@@ -11,8 +11,8 @@ The dialects differ where it hurts, so everything that differs is a column of `P
                "never": nothing is asked
     drop       What makes the printer forget the lines that it has not printed
 
-A line is 24 dots of glyph, 48 of a double one, and 6 of gap; 8 dots are a millimetre, 384 of them a row; a Han character is 24 dots
-wide, an ASCII character 12.
+A line is 24 dots of glyph, 48 of a double one, and 6 of gap; 8 dots are a millimetre, 384 of them a row; a Han
+character is 24 dots wide, an ASCII character 12.
 
 Sources: Epson ESC/POS command reference (ESC, FS, GS, DLE commands); DP-EH600 manual for the CSN-A2 class.
 """

@@ -1,5 +1,5 @@
-"""Four lamps on GPIO pins, as EMV's card-processing sequence has them (Book A, 9.3): first to third, and a last one
-that is also the red one of the errors.
+"""Four lamps on GPIO pins, as EMV's card-processing sequence has them (Book A, 9.3): idle, ready, reading, done. The
+last one is also the red one of the errors. How long a flash takes was not checked against the book.
 """
 
 import threading

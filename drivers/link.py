@@ -98,7 +98,7 @@ class TcpLink:
                 if connection.thread is not threading.current_thread():
                     connection.thread.join(2)
 
-    def _answer(self, connection, name, value, last=False) -> bool:
+    def _answer(self, connection: "_Connection", name, value, last=False) -> bool:
         """Posts unless the ticket was closed meanwhile; says whether it was posted."""
         with self._lock:
             if self._open.get(connection.ticket) is not connection:
@@ -267,9 +267,7 @@ class _Connection:
 
         try:
             context = self.link._context(self.where["authority"])
-            self._socket = context.wrap_socket(
-                self._socket, server_hostname=self.where["address"], do_handshake_on_connect=False
-            )
+            self._socket = context.wrap_socket(self._socket, server_hostname=self.where["address"], do_handshake_on_connect=False)
             while True:
                 try:
                     return self._socket.do_handshake()

@@ -24,6 +24,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from firmware.events import CARD_FOUND, CARD_GONE, CARD_LOST, CARD_PROBLEM, CARD_REPLY, PART, Event
 
@@ -77,7 +78,7 @@ class Pn532:
         self._lock = threading.RLock()
         self._tap: _Tap | None = None  # the callers' view
         self._current: _Tap | None = None  # the owner's
-        self._chip = None
+        self._chip: Any = None  # nfc_chip.Chip
         self._closing = False
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="nfc", daemon=True)
@@ -150,8 +151,14 @@ class Pn532:
     # The owner's thread.
 
     def _run(self):
-        from drivers import nfc_chip  # nfcpy takes tens of milliseconds
-
+        try:
+            from drivers import nfc_chip  # nfcpy takes tens of milliseconds
+        except ImportError as error:
+            self.fault = type(error).__name__
+            self._down("failed")
+            while not self._closing:
+                self._refuse_for(self.check_s)
+            return
         self._errors = nfc_chip
         failures = line_failures = 0
         while not self._closing:

@@ -25,6 +25,7 @@ import logging
 import struct
 import time
 from collections import namedtuple
+from collections.abc import Callable
 
 import nfc.clf
 import nfc.tag
@@ -41,7 +42,7 @@ WAKE = bytes(10)
 GET_VERSION = bytes.fromhex("0000ff02fed4022a00")
 VERSION_HEAD = bytes.fromhex("d50332")
 SAM_NORMAL = bytes.fromhex("0000ff05fbd4140100001700")
-FIND_MS = (60, 100)  # how long each speed is listened to, in the first and the second round
+FIND_MS = (40, 100)  # how long each speed is listened to, in the first and the second round
 FIND_USB_MS = 1500  # the first bytes through a USB adapter on a Raspberry Pi may take as long (nfcpy, pn532.init)
 
 FRAME_SIZES = (16, 24, 32, 40, 48, 64, 96, 128, 256)  # ISO/IEC 14443-4, table 1
@@ -134,7 +135,7 @@ class Chip:
     ChipError when no PN532 answers, Dropped.
     """
 
-    def __init__(self, path, baud, bell, dropped, reset=None):
+    def __init__(self, path: str, baud: int, bell: int, dropped: Callable[[], bool], reset: Callable[[], None] | None = None):
         self._dropped = dropped
         try:
             self._wire = Wire(path, SPEEDS[0], bell, dropped)

@@ -26,6 +26,7 @@ from drivers import vault_software
 from drivers.cup_keys import check_value
 from drivers.key_box import COST
 from drivers.libcrypto import cleanse
+from drivers.store import FILE as STORE_FILE
 from drivers.store import SqliteStore
 
 PARAMETERS = "parameters"  # the store's table: key = name, value = JSON in UTF-8
@@ -117,7 +118,7 @@ def is_provisioned(folder: "str | os.PathLike") -> bool:
     """Whether `folder` holds a device that was given its identity. Raises StoreError, OSError, CryptoError."""
     if not os.path.isdir(folder) or vault_software.state(folder) == "empty":
         return False
-    if not os.path.exists(os.path.join(folder, "store.db")):
+    if not os.path.exists(os.path.join(folder, STORE_FILE)):
         return False
     store = SqliteStore(None, {}, folder, read_only=True)
     try:

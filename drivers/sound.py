@@ -1,8 +1,8 @@
 """A buzzer on a PWM pin.
 
 Tones are a table. `card` and `alert` are the success and the alert tone of EMV's card-processing sequence (Book A,
-9.3): 1500 Hz for half a second, 750 Hz twice for 200 ms. The newest tone ends the one before, but for the click of a
-key, which does not cut into another tone.
+9.3; the figures are as commonly quoted and were not checked against the book): 1500 Hz for half a second, 750 Hz
+twice for 200 ms. The newest tone ends the one before, but the click of a key does not cut into another tone.
 """
 
 import threading

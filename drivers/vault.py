@@ -136,9 +136,10 @@ class Vault:
         digits = password_digits(operator)
         if purpose not in PURPOSES:
             raise ValueError("purpose %r" % (purpose,))
-        if purpose == "repeat" and (self._chosen is None or self._chosen[0] != operator):
-            raise ValueError('"repeat" comes after "new"')
         why = self._keys.refusal()
+        # The state first: a wipe forgets what was chosen, and is no mistake of the caller's.
+        if purpose == "repeat" and not why and (self._chosen is None or self._chosen[0] != operator):
+            raise ValueError('"repeat" comes after "new"')
         if purpose == "new" and not why and not self._keys.knows(operator):
             why = "bad-data"
         if why:

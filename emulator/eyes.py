@@ -18,8 +18,25 @@ from typing import TYPE_CHECKING
 
 from drivers.fonts import BIG_ROWS, SHORT_ROWS, TEXT_ROWS, Fonts, Glyph, figures
 from drivers.render import (
-    BAR_ROWS, BAR_TOP, BIG_PAGES, HAN_ROWS, MARGIN, MENU_BOX, MENU_GAP, MENU_X, PLAIN_DOWN, SHORT_DOWN, STRIPE_GAP,
-    TAB_PAD, TAB_ROWS, TITLE_ROWS, TITLE_Y, Renderer, columns_of, stripe, text_rows,
+    BAR_ROWS,
+    BAR_TOP,
+    BIG_PAGES,
+    HAN_ROWS,
+    MARGIN,
+    MENU_BOX,
+    MENU_GAP,
+    MENU_X,
+    PLAIN_DOWN,
+    SHORT_DOWN,
+    STRIPE_GAP,
+    TAB_PAD,
+    TAB_ROWS,
+    TITLE_ROWS,
+    TITLE_Y,
+    Renderer,
+    columns_of,
+    stripe,
+    text_rows,
 )  # fmt: skip
 from firmware.screens import Screen
 

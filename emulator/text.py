@@ -1,6 +1,6 @@
 """The text face: the device in a terminal.
 
-    +-- screen ------------+  +-- paper ------+     half blocks where there are 132 columns and 44 rows,
+    +-- screen ------------+  +-- paper ------+     half blocks where there are 168 columns and 44 rows,
     |  128 x 64 pixels     |  |  what hangs   |     braille where there are fewer
     +----------------------+  |  out          |
     power, lamps, cards       +---------------+
@@ -39,7 +39,7 @@ KEYS = {
 
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[?25h\x1b[?1049l"
 DIM, BOLD, RED, GREEN, PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
-WIDE_ENOUGH = (132, 44)
+WIDE_ENOUGH = (168, 44)
 
 
 def cells(text: str) -> int:

@@ -24,7 +24,6 @@ from emulator.acquirer.books import Books
 from emulator.acquirer.core import Acquirer
 from emulator.acquirer.rules import Rules
 from emulator.cards import shelf
-from emulator.cards.cryptogram import verify
 from emulator.standins import clock, display, keypad, light, link, log, printer, random, reader, sound, store, text, vault
 from emulator.standins.store import PowerCut
 from firmware.events import Event
@@ -74,7 +73,7 @@ class World:
         self.shelf = shelf.sample(self.random)
         self.bank = Books()
         self.acquirer = Acquirer(
-            self.bank, self.rules, lambda: START_S + self.time_ms / 1000, self.random.randbytes, verify
+            self.bank, self.rules, lambda: START_S + self.time_ms / 1000, self.random.randbytes, self.shelf.verify
         )
         self.master = self.random.randbytes(16)
         self.bank.add_terminal(TERMINAL, MERCHANT, self.master)

@@ -14,6 +14,8 @@ from pathlib import Path
 from drivers.board import BoardError, check, load
 from firmware import runtime
 from firmware.events import STOP, Event
+from firmware.parameters import ParameterError
+from firmware.parameters import check as check_parameter
 from firmware.ports import StoreError
 
 USAGE = "usage: python -m firmware --board NAME [--data DIR] [--check]"
@@ -39,10 +41,15 @@ def arguments(argv: list[str]) -> dict[str, str]:
 def main(argv: list[str]) -> int:
     wanted = arguments(argv)
     try:
+        board = load(wanted["board"])
+        for name in board.parameters:
+            check_parameter(name, board.parameters[name])
         if wanted["check"]:
             print("\n".join(check(wanted["board"])))
             return 0
-        board = load(wanted["board"])
+    except ParameterError as error:
+        print("%s: parameters.%s" % (board.file, error), file=sys.stderr)
+        return 2
     except BoardError as error:
         print(error, file=sys.stderr)
         return 2

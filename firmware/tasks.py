@@ -165,6 +165,10 @@ class Tasks:
                 if task.done:
                     task.done(stop.value)
                 return
+            except Exception:
+                task.ended = True
+                self._tidy(task)  # whoever waits for its turn must not wait for ever
+                raise
             value = None
             if isinstance(want, Close):
                 self._close(task, want.ticket)

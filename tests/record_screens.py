@@ -21,9 +21,7 @@ SAMPLES = {
     "amount_over_limit": Screen("消费", ["请输入金额", "超过限额 50,000.00"], "9,999,999.99", ("取消", "确认")),
     "tap": Screen("消费", ["请挥卡"], "12.34", ("取消", "")),
     "approved": Screen("交易成功", ["金额 12.34", "授权码 123456", "正在打印商户联"], progress=40),
-    "declined": Screen(
-        "交易拒绝 55", ["密码错误", "未扣款", "请重新刷卡", "代码 A55-0012"], keys=("", "重试"), style="alert"
-    ),
+    "declined": Screen("交易拒绝 55", ["密码错误", "未扣款", "请重新刷卡", "代码 A55-0012"], keys=("", "重试"), style="alert"),
     "paper_out": Screen("打印机缺纸", ["交易已成功", "已扣款 勿重做", "装纸后按确认"], keys=("取消", "确认"), style="alert"),
     "english": Screen("Sale", ["Tap the card", "or press Cancel"], "12.34", ("Cancel", "")),
 }

@@ -160,7 +160,7 @@ class Acquirer:
             try:
                 with self.books.writing():
                     return self._respond(got, request)
-            except sqlite3.Error as error:  # a full disk: nothing was booked, and the terminal hears nothing
+            except (sqlite3.Error, Iso8583Error) as error:  # a full disk, say: nothing is booked, the terminal hears nothing
                 return self._broken(error)
 
     def _broken(self, why: object) -> "list[Answer]":
@@ -169,6 +169,8 @@ class Acquirer:
         return [(self.latency_ms, None)]
 
     def _classify(self, mti: str, fields: dict, message: bytes) -> _Request:
+        if mti[2] not in "02":
+            raise Iso8583Error(0, 0, "not a request")
         for field in (41, 42, 60):
             if field not in fields:
                 raise Iso8583Error(field, None, "missing")
@@ -496,7 +498,7 @@ class Session:
         self._deframer = Deframer()
 
     def receive(self, data: bytes) -> "list[Answer]":
-        """The answers to what has become whole. After a closing answer nothing more is taken."""
+        """The answers to what has become whole."""
         answers: list[Answer] = []
         try:
             self._deframer.feed(data)

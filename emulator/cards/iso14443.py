@@ -28,31 +28,39 @@ class PlainTag:
     technology = "A"
     readable = False
     dead = False
-    busy = False
     delay_s = 0.0
 
-    def __init__(self, uid=PLAIN_UID, sak=0x08, atqa=ATQA):
+    def __init__(self, uid: bytes = PLAIN_UID, sak: int = 0x08, atqa: bytes = ATQA):
         self.uid, self.sak, self.atqa, self.state = uid, sak, atqa, IDLE
         self.heard = None
 
-    def field_off(self):
+    @property
+    def busy(self) -> bool:
+        """Whether an exchange of APDUs is under way: a chain or an extension is not finished."""
+        return False
+
+    def field_off(self) -> None:
+        """No power any more."""
         self.state = IDLE
 
-    def requested(self, wake=False):
+    def requested(self, wake: bool = False) -> bool:
         """REQ, or WUP with `wake`: whether the card answers."""
         heard = self.state == IDLE or (wake and self.state == HALT)
         if self.state == ACTIVE:
             self.state = IDLE
         return heard
 
-    def select(self):
+    def select(self) -> None:
+        """Chosen by the anticollision."""
         self.state = ACTIVE
 
-    def halt(self):
+    def halt(self) -> None:
+        """HLTA, HLTB."""
         self.state = HALT
 
-    def frame(self, data):
+    def frame(self, data: bytes) -> bytes | None:
         """One frame from the reader, without CRC -> the answer, or None for silence, as here."""
+        return None
 
 
 class IsoDepTag(PlainTag):
@@ -73,7 +81,18 @@ class IsoDepTag(PlainTag):
 
     readable = True
 
-    def __init__(self, app, technology="A", uid=UID, ats=ATS, sak=0x20, wtx=0, atqa=ATQA, atqb=ATQB, block_size=253):
+    def __init__(
+        self,
+        app,
+        technology: str = "A",
+        uid: bytes = UID,
+        ats: bytes = ATS,
+        sak: int = 0x20,
+        wtx: int = 0,
+        atqa: bytes = ATQA,
+        atqb: bytes = ATQB,
+        block_size: int = 253,
+    ):
         super().__init__(uid, sak, atqa)
         if technology not in ("A", "B"):
             raise ValueError(f"technology {technology!r}")
@@ -86,10 +105,11 @@ class IsoDepTag(PlainTag):
 
     # What a stand-in without blocks needs of a card.
 
-    def apdu(self, command):
+    def apdu(self, command: bytes) -> bytes:
+        """What the application answers."""
         return self._apdu(command)
 
-    def reset(self):
+    def reset(self) -> None:
         """The card has no power any more."""
         self._forget()
         if hasattr(self.app, "reset"):
@@ -98,8 +118,7 @@ class IsoDepTag(PlainTag):
     # The air.
 
     @property
-    def busy(self):
-        """Whether an exchange of APDUs is under way: a chain or an extension is not finished."""
+    def busy(self) -> bool:
         return bool(self._command or self._answer or self._waiting is not None)
 
     def field_off(self):
@@ -118,7 +137,7 @@ class IsoDepTag(PlainTag):
             return None
         return answer
 
-    def attrib(self, cid):
+    def attrib(self, cid: int) -> None:
         """ATTRIB by a reader chip that does it itself, with 64-byte frames and a card identifier."""
         self._enter(5, cid)
 

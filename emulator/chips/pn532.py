@@ -21,6 +21,7 @@ import termios
 import threading
 import time
 import tty
+from collections.abc import Callable
 
 from emulator.cards.iso14443 import PROTOCOL, card_in_field
 
@@ -66,7 +67,15 @@ class Pn532Chip:
     APDU and leaves before its answer is heard.
     """
 
-    def __init__(self, fd, log=None, on_apdu=None, strict_baud=True, pace=False, air_time=False):
+    def __init__(
+        self,
+        fd: int,
+        log: Callable[[str, str], None] | None = None,
+        on_apdu: Callable[[str, bytes], None] | None = None,
+        strict_baud: bool = True,
+        pace: bool = False,
+        air_time: bool = False,
+    ):
         self.fd = fd
         self._log = log or (lambda kind, text: None)
         self._on_apdu = on_apdu or (lambda direction, apdu: None)
@@ -76,7 +85,7 @@ class Pn532Chip:
         self.lose_ack = self.corrupt_ack = self.lose_answer = self.corrupt_answer = 0
         self.junk = b""
         self.silent = False
-        self.mangle = None
+        self.mangle: Callable[[bytes], bytes] | None = None
         self.tear_after: int | None = None
         self.tear_during: int | None = None
         self._lock = threading.RLock()

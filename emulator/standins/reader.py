@@ -4,6 +4,8 @@ The stages are those of `drivers.nfc`; the latencies are those of a PN532 at 921
 changed. Cards are what `emulator.chips.pn532` takes: an application, or a tag in frames (its frames are not used).
 """
 
+from collections.abc import Callable
+
 from emulator.cards.iso14443 import card_in_field
 from firmware.events import CARD_FOUND, CARD_GONE, CARD_LOST, CARD_PROBLEM, CARD_REPLY, PART, Event
 
@@ -30,7 +32,7 @@ class StandIn:
     tear_during  n: the card does the n-th APDU and leaves before its answer is heard
     """
 
-    def __init__(self, world, on_apdu=None):
+    def __init__(self, world, on_apdu: Callable[[str, bytes], None] | None = None):
         self._world = world
         self._on_apdu = on_apdu or (lambda direction, apdu: None)
         self.start_ms, self.find_ms, self.apdu_ms, self.gone_ms = 100, 25, 8, 50
@@ -41,15 +43,16 @@ class StandIn:
         self.state = "starting"
         self._tap: _Tap | None = None
         self._apdus = 0
-        self._plugged = True
+        self._started, self._plugged = False, True
 
     def start(self) -> None:
         """Ready after `start_ms`."""
+        self._started = True
         self._world.later(self.start_ms, self._open)
 
     def close(self) -> None:
-        """Field off, no more events."""
-        self._plugged = False
+        """Field off, no more events. It may be started again."""
+        self._started, self.state = False, "starting"
         self._end_tap()
 
     # The bench.
@@ -72,15 +75,7 @@ class StandIn:
         """The reader is gone until `plug_in`."""
         self._plugged = False
         if self.state == "ready":
-            tap = self._tap
-            self._field_off()
-            self._set_state("gone")
-            if tap and tap.stage == LOOKING:
-                self._finish(tap, CARD_PROBLEM, "reader-gone")
-            elif tap and tap.stage == LEAVING:
-                self._finish(tap, CARD_GONE, None)
-            elif tap and tap.stage == ON:
-                tap.stage, tap.card, tap.why = LOST, None, "reader-gone"
+            self._down()
 
     def plug_in(self) -> None:
         """The reader is back, and ready after `start_ms`."""
@@ -134,10 +129,25 @@ class StandIn:
         self._world.post(Event(name, ticket, value))
 
     def _open(self):
-        if self._plugged and self.state != "ready":
+        if not self._started or self.state == "ready":
+            return
+        if self._plugged:
             self._set_state("ready")
             if self._tap and self._tap.stage == LOOKING:
                 self._begin(self._tap)
+        elif self.state == "starting":
+            self._down()
+
+    def _down(self):
+        tap = self._tap
+        self._field_off()
+        self._set_state("gone")
+        if tap and tap.stage == LOOKING:
+            self._finish(tap, CARD_PROBLEM, "reader-gone")
+        elif tap and tap.stage == LEAVING:
+            self._finish(tap, CARD_GONE, None)
+        elif tap and tap.stage == ON:
+            tap.stage, tap.card, tap.why = LOST, None, "reader-gone"
 
     def _set_state(self, state):
         self.state = state

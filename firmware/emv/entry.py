@@ -104,8 +104,9 @@ def candidates(combinations: "list[Combination]") -> "Generator[bytes, bytes | N
     data, status = yield from card.exchange(apdu.select(apdu.PPSE))
     if status != apdu.OK:
         raise card.Ended("no-directory")
-    fci = tlv.find(card.template(data, 0x6F), 0xBF0C)
-    if not isinstance(fci, list):
+    directory = tlv.decode(data)[:1]  # what a card adds behind the template is not read
+    fci = tlv.find(directory, 0xBF0C)
+    if fci is None or directory[0][0] != 0x6F:
         raise card.Ended("no-directory")
     found = []
     order = 0

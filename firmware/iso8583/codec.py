@@ -301,7 +301,7 @@ def _bytes_variable(field: int, size: int, most: int, prefix: int, halves: bool)
 
 def _closures(field: int, coding: str) -> "tuple[Pack, Unpack]":
     """The pair for one row. Raises ValueError for a coding that this module does not know."""
-    words = coding.split()
+    words = coding.split() or [""]
     kind = words[0][:1]
     dots = words[0].count(".")
     numbers = words[0][1 + dots :].split("/")

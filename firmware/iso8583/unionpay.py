@@ -13,7 +13,7 @@ number; readers take what deployed hosts send (short fields, missing tails) and 
     F63   operator and a space (request), organisation 3 and text (reply)
     F64   MAC over everything before it, bitmap included
 
-A dialect is what else differs between hosts: its table of fields and the numbers below.
+A host that codes a field otherwise gets a table of its own: `Codec(fields.changed(UNIONPAY, {...}))`.
 
 Source: reference/host.md §2 (composite fields), §3 (sign-on, tags of field 55), §4 (keys, MAC), §6 (reversal).
 """
@@ -29,16 +29,6 @@ AMOUNT_LIMIT_FEN = 999_999_999_999
 TRACE_LIMIT = 999_999
 PIN_CAPTURE = "12"  # F26
 MAC_SIZE = 8
-
-# A host's habits. A profile is a copy with what differs.
-DIALECT = {
-    "fields": UNIONPAY,
-    "tpdu": "6000030000",
-    "header": "603100310000",
-    "sign_on": "003",  # F60.3: KEYS_SINGLE, KEYS_DOUBLE, KEYS_TRACK
-    "pin_capture": PIN_CAPTURE,
-    "decline_mac": True,  # a decline without a MAC does not settle anything
-}
 
 _codecs: "list[Codec]" = []
 

@@ -346,6 +346,16 @@ def test_without_a_tap_the_field_is_off(rig):
     assert rig.seen() == []
 
 
+def test_a_reader_that_is_not_there_at_the_start_is_told_and_taken_when_it_comes(unstarted):
+    unstarted.unplug()
+    unstarted.port.activate(1)
+    unstarted.port.start()
+    unstarted.wait(away)
+    assert unstarted.wait(of(1)) == Event(CARD_PROBLEM, 1, "reader-gone")
+    unstarted.plug_in()
+    assert unstarted.wait(of(0)) == Event(PART, 0, ("contactless", "ready"))
+
+
 def away(event):
     return event.name == PART and event.value[1] in ("failed", "gone")
 

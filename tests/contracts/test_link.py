@@ -218,7 +218,8 @@ def test_a_ticket_that_is_open_is_not_connected_again(rig):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"port": 0}, {"port": 65_536}, {"port": "80"}, {"connect_ms": 0}, {"tls": 1}, {"address": None}, {"authority": None}]
+    "wrong",
+    [{"port": 0}, {"port": 65_536}, {"port": "80"}, {"connect_ms": 0}, {"tls": 1}, {"address": None}, {"authority": None}],
 )
 def test_a_place_that_cannot_be_is_the_callers_mistake(rig, wrong):
     with pytest.raises(ValueError, match="link: "):
@@ -282,7 +283,7 @@ def test_a_fault_decides_what_is_booked_and_what_is_heard(line, fault, heard, bo
 
 
 def test_answers_can_be_late_and_merged(line):
-    world, link, booked = line
+    world, link, _ = line
     link.late_ms, link.merged = 30_000, True
     link.send(1, FRAME + FRAME)
     before = world.now_ms()
@@ -291,7 +292,7 @@ def test_answers_can_be_late_and_merged(line):
 
 
 def test_a_line_that_is_down_refuses_and_drops(line):
-    world, link, booked = line
+    world, link, _ = line
     link.drop()
     link.down = "timeout"
     link.connect(2, {"address": "host", "port": 1, "tls": False, "authority": "", "connect_ms": 700})

@@ -33,7 +33,8 @@ def test_what_has_no_code_becomes_a_question_mark(port):
 
 
 @pytest.mark.parametrize(
-    ("data", "text"), [(b"\xff", "?"), (b"a\x81", "a?"), (b"\xcf\xfb\xb7", "消?"), (b"\x81\x30", "?"), (b"ok\xff\xffok", "ok??ok")]
+    ("data", "text"),
+    [(b"\xff", "?"), (b"a\x81", "a?"), (b"\xcf\xfb\xb7", "消?"), (b"\x81\x30", "?"), (b"ok\xff\xffok", "ok??ok")],
 )
 def test_bad_bytes_become_question_marks(port, data, text):
     assert port.decode(data) == text

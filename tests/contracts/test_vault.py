@@ -184,6 +184,7 @@ def test_a_vault_without_master_key_says_so(empty):
         ("enter_pin", (PAN, 4, 12)),
         ("enter_password", ("01", "check")),
         ("enter_password", ("01", "new")),
+        ("enter_password", ("01", "repeat")),
         ("add_operator", ("02",)),
     ):
         assert empty.answer(name, *arguments) == (VAULT_REFUSED, "no-key"), name
@@ -540,6 +541,7 @@ def test_a_wiped_vault_has_nothing_left(signed_on):
         ("fingerprint", (b"data",)),
         ("enter_pin", (PAN, 4, 12)),
         ("enter_password", ("01", "check")),
+        ("enter_password", ("01", "repeat")),
         ("add_operator", ("02",)),
     ):
         assert signed_on.answer(name, *arguments) == (VAULT_REFUSED, "wiped"), name

@@ -108,6 +108,7 @@ def test_the_first_star_costs_at_most_32_bytes(bench):
 
 
 def test_an_amount_digit_costs_at_most_256_bytes_up_to_9_999_999_99(bench):
+    most = 0
     rng = random.Random(2)
     numbers = [999_999_999, 888_888_888, 123_456_789, 534_357_042, 292_162_324, 850_584_841, 101_010_101]
     numbers += [rng.randrange(10**9) for _ in range(40)]
@@ -116,7 +117,9 @@ def test_an_amount_digit_costs_at_most_256_bytes_up_to_9_999_999_99(bench):
             digits = "%09d" % number
             bench.cost(amount("0.00", lines))
             for count in range(1, 10):
-                assert bench.cost(amount(money(int(digits[:count])), lines)) <= 256
+                most = max(most, bench.cost(amount(money(int(digits[:count])), lines)))
+    # 256 is promised; the joined windows stay below it.
+    assert 200 < most <= 250
 
 
 def test_the_first_picture_is_painted_before_the_panel_is_lit(bench):
@@ -210,6 +213,17 @@ def test_contrast_and_sleep_survive_a_panel_that_forgot_them(bench):
     assert not bench.chip.lit
     bench.port.wake()
     assert bench.chip.columns() == bench.renderer.columns(amount("3.00"))
+
+
+def test_a_panel_found_missing_by_a_contrast_is_painted_whole_later(bench):
+    bench.cost(amount("1.00"))
+    bench.chip.absent = True
+    bench.port.contrast(5)
+    assert bench.box.wait(lambda event: True) == GONE
+    bench.chip.reset()
+    bench.chip.absent = False
+    assert bench.box.wait(lambda event: True) == READY
+    assert bench.chip.columns() == bench.renderer.columns(amount("1.00"))
 
 
 def test_while_the_panel_is_gone_a_screen_does_not_touch_the_bus(bench):

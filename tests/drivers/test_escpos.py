@@ -145,12 +145,17 @@ def test_real_time_answers_are_read(answer, status):
     assert read_ask(bytes.fromhex(answer)) == status
 
 
-@pytest.mark.parametrize(("byte", "status"), [(0, "ok"), (8, "ok"), (4, "paper-out"), (0x40, "too-hot"), (0x44, "paper-out"), (0x12, None), (255, None)])
+@pytest.mark.parametrize(
+    ("byte", "status"),
+    [(0, "ok"), (8, "ok"), (4, "paper-out"), (0x40, "too-hot"), (0x44, "paper-out"), (0x12, None), (255, None)],
+)
 def test_an_answer_to_esc_v_is_read(byte, status):
     assert read_mark(byte, CSN) == status
 
 
-@pytest.mark.parametrize(("byte", "status"), [(0, "ok"), (3, "paper-low"), (0x0C, "paper-out"), (0x0F, "paper-out"), (0x12, None), (0x80, None)])
+@pytest.mark.parametrize(
+    ("byte", "status"), [(0, "ok"), (3, "paper-low"), (0x0C, "paper-out"), (0x0F, "paper-out"), (0x12, None), (0x80, None)]
+)
 def test_an_answer_to_gs_r_is_read(byte, status):
     assert read_mark(byte, EPSON) == status
 

@@ -124,7 +124,9 @@ def _relay(listener, there):
                 (two if ready is one else one).sendall(data)
 
 
-@pytest.mark.parametrize("authority_text", ["no PEM at all", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "证书"])
+@pytest.mark.parametrize(
+    "authority_text", ["no PEM at all", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "证书"]
+)
 def test_an_authority_that_is_no_certificate_is_a_tls_problem(link, inbox, listener, authority_text):
     link.connect(1, place(listener, tls=True, authority=authority_text))
     assert inbox.wait(of(1)) == (LINK_DOWN, 1, "tls")
@@ -237,6 +239,17 @@ def test_a_host_that_takes_nothing_breaks_the_line_in_time(link, inbox, listener
     with client:
         link.send(1, bytes(20_000_000))
         assert inbox.wait(of(1)) == (LINK_DOWN, 1, "broken")
+
+
+def test_nothing_is_posted_once_close_has_returned_even_when_bytes_are_in_hand(inbox, listener):
+    link = TcpLink(inbox.post, {}, lambda point: point == "link:receive" and link.close(1))
+    link.connect(1, place(listener))
+    inbox.wait(of(1, LINK_UP))
+    client, _ = listener.accept()
+    with client:
+        client.sendall(b"too late")
+        until(lambda: "link-1" not in [thread.name for thread in threading.enumerate()])
+    assert inbox.rest() == []
 
 
 def test_what_was_sent_before_close_still_leaves(link, inbox, listener):

@@ -3,12 +3,14 @@ import logging
 import os
 import pty
 import random
+import sys
 import threading
 import time
 import tty
 
 import pytest
 
+import drivers
 from drivers.nfc import Pn532
 from emulator.cards.iso14443 import IsoDepTag
 from emulator.chips.pn532 import ACK, Pn532Chip, frame
@@ -381,6 +383,19 @@ def test_a_driver_that_was_never_started_closes():
     driver.cancel(1)
     driver.close()
     driver.close()
+
+
+def test_without_nfcpy_the_reader_is_failed_and_says_so(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "drivers.nfc_chip", None)
+    monkeypatch.delattr(drivers, "nfc_chip", raising=False)
+    inbox = Inbox()
+    driver = Pn532(inbox.post, {}, "nowhere")
+    driver.start()
+    assert inbox.wait(of(0)).value == ("contactless", "failed")
+    driver.activate(1)
+    assert inbox.wait(of(1)) == Event(CARD_PROBLEM, 1, "reader-gone")
+    driver.close()
+    assert "Import" in driver.fault or "Module" in driver.fault
 
 
 # Promptness and thrift.

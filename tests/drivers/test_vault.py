@@ -12,7 +12,7 @@ from drivers.key_file import KeyFile
 from drivers.secret_entry import SecretEntry
 from drivers.vault_software import SoftwareVault
 from emulator.standins import keypad as keypads
-from firmware.events import PART, SECRET_READY, VAULT_DONE, VAULT_REFUSED
+from firmware.events import PART, SECRET_READY, SECRET_TYPED, VAULT_DONE, VAULT_REFUSED
 from tests.toys import Inbox, World, of
 
 MASTER = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
@@ -170,6 +170,23 @@ def test_a_write_that_fails_leaves_the_old_file(folder, switch_on, monkeypatch, 
     assert device.vault.check_value("mac") == cup_keys.check_value(working)
 
 
+def test_a_new_file_is_synced_before_it_takes_the_name_of_the_old_one(folder, monkeypatch):
+    calls = []
+
+    def noted(name, real):
+        def call(*arguments):
+            calls.append(name)
+            return real(*arguments)
+
+        return call
+
+    for name in ("write", "fsync", "rename"):
+        monkeypatch.setattr(key_file.os, name, noted(name, getattr(os, name)))
+    KeyFile(folder, os.urandom).write([("key:master", bytearray(16))])
+    # The last one is the folder's.
+    assert calls == ["write", "fsync", "rename", "fsync"]
+
+
 def test_a_wipe_overwrites_the_device_key_and_takes_the_sealed_file(folder, switch_on):
     key_before = os.stat(folder / "vault.key").st_ino
     (folder / "vault.sealed.new").write_bytes(b"left by a power cut")
@@ -273,10 +290,11 @@ def test_an_answer_that_comes_after_stop_is_not_posted(folder, switch_on):
     device.vault.stop(2)
     held.set()
     device.vault.add_operator(3, "03")
-    device.inbox.wait(of(3))
+    seen = []
+    device.inbox.wait(lambda event: seen.append(event) or event.ticket == 3)
     device.keypad.tap("6")
     device.fingers.run()
-    assert [event for event in device.inbox.rest() if event.name == SECRET_READY] == []
+    assert [event.name for event in seen if event.ticket == 2] == [SECRET_TYPED] * 4
     assert [event.value for event in device.fingers.events] == ["6"]
 
 

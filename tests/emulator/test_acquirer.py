@@ -645,9 +645,10 @@ def test_a_terminal_that_is_registered_again_begins_a_new_batch(till):
 def test_books_in_a_file_are_there_after_a_restart(tmp_path):
     books = Books(tmp_path / "books.db")
     books.add_terminal(TERMINAL, MERCHANT, MASTER_KEY)
-    record = {"pan": CARD, "expiry": "3012", "sequence": "001", "pin": PIN, "key": b"\x01\xff", "balance_fen": 777,
-              "status": "active",
-              "last_atc": 5}  # fmt: skip
+    record = {
+        "pan": CARD, "expiry": "3012", "sequence": "001", "pin": PIN, "key": b"\x01\xff", "balance_fen": 777,
+        "status": "active", "last_atc": 5,
+    }  # fmt: skip
     books.add_card(record)
     books.close()
     books = Books(tmp_path / "books.db")
@@ -702,6 +703,13 @@ def test_a_host_that_cannot_write_books_nothing_and_hangs_up(till):
     till.books._db.execute("PRAGMA query_only = OFF")
     assert till.books.standing(TERMINAL) == []
     assert till.sell()[1][39] == "00"
+
+
+@pytest.mark.parametrize("mti", ["0210", "9990", "0230", "0999", "9929", "0600", "0220"])
+def test_a_message_type_that_is_no_request_of_ours_is_refused_or_ends_the_line(till, mti):
+    for _, data in till.answers(mti, till.sale()):
+        assert data is None or till.read(data)[39] == "12"
+    assert till.books.postings(TERMINAL) == []
 
 
 def test_every_field_of_a_macced_request_may_be_nonsense(till):

@@ -89,7 +89,13 @@ def test_a_real_time_question_is_answered_inside_a_picture_and_stays_a_part_of_i
 
 @pytest.mark.parametrize(
     ("fault", "answers"),
-    [(None, "12121212"), ("paper_out", "1a32127e"), ("cover_open", "1a161212"), ("too_hot", "1a525212"), ("paper_low", "1212121e")],
+    [
+        (None, "12121212"),
+        ("paper_out", "1a32127e"),
+        ("cover_open", "1a161212"),
+        ("too_hot", "1a525212"),
+        ("paper_low", "1212121e"),
+    ],
 )
 def test_real_time_answers_tell_the_fault(fault, answers):
     head = Head("epson-tm")

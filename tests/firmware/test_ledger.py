@@ -1,0 +1,151 @@
+"""The ledger: phases, counters, totals, what a cut leaves behind."""
+
+import itertools
+
+import pytest
+
+from emulator.standins.store import PowerCut, StandIn
+from firmware.ledger import APPROVED, DECLINED, PHASES, REVERSED, REVERSING, SENT, Ledger, LedgerError
+from firmware.ports import StoreFull
+
+REPLY = {"code": "00", "reference": "123456789012", "authorisation": "654321"}
+
+
+def draft(ledger, kind="sale", fen=1234, original=0):
+    return {"kind": kind, "trace": "%06d" % ledger.next_trace(), "fen": fen, "original": original}
+
+
+@pytest.fixture
+def store():
+    return StandIn()
+
+
+@pytest.fixture
+def ledger(store):
+    return Ledger(store)
+
+
+def sale(ledger, fen=1234):
+    record = ledger.sent(draft(ledger, fen=fen), 1000)
+    ledger.approved(record, REPLY)
+    return record
+
+
+def test_a_sale_costs_two_synced_commits_and_one_mark_that_is_not(store, ledger):
+    before = store.commits
+    record = sale(ledger)
+    assert store.commits - before == 2
+    ledger.printed(record, 2)
+    store.power_cut()
+    assert Ledger(store).get(record["id"])["slip"] is True, "the mark was not synced: the slip is offered once more"
+
+
+def test_trace_numbers_go_up_are_committed_and_wrap_at_999999(store, ledger):
+    assert [sale(ledger)["trace"] for _ in range(2)] == ["000001", "000002"]
+    assert Ledger(store).next_trace() == 3
+    ledger.note(trace=999_999)
+    assert ledger.next_trace() == 1
+    assert ledger.spend_trace() == "000001"
+
+
+def test_what_was_sent_when_the_power_went_is_reversed(store, ledger):
+    ledger.sent(draft(ledger), 1000)
+    again = Ledger(store)
+    again.resolve_cut()
+    assert [r["phase"] for r in again.to_reverse()] == [REVERSING]
+    again.reversed_(again.to_reverse()[0], {"code": "00"})
+    assert again.to_reverse() == [] and again.last()["phase"] == REVERSED
+
+
+def test_the_totals_count_what_was_approved_and_nothing_else(store, ledger):
+    sale(ledger, 1000)
+    sale(ledger, 250)
+    ledger.declined(ledger.sent(draft(ledger), 1), {"code": "51"})
+    ledger.unknown(ledger.sent(draft(ledger), 1), "98")
+    assert ledger.totals() == {"sale": [2, 1250]} == Ledger(store).totals()
+
+
+def test_a_void_holds_its_original_until_it_is_declined_or_reversed(ledger):
+    first = sale(ledger)
+    void = ledger.sent(draft(ledger, "void", original=first["id"]), 1)
+    assert ledger.voidable(ledger.get(first["id"])) == "void.already"
+    with pytest.raises(LedgerError):
+        ledger.sent(draft(ledger, "void", original=first["id"]), 1)
+    ledger.unknown(void, "98")
+    assert ledger.voidable(ledger.get(first["id"])) == "void.already"
+    ledger.reversed_(void, {"code": "00"})
+    assert ledger.voidable(ledger.get(first["id"])) == ""
+    second = ledger.sent(draft(ledger, "void", original=first["id"]), 1)
+    ledger.approved(second, REPLY)
+    assert ledger.voidable(ledger.get(first["id"])) == "void.already"
+
+
+@pytest.mark.parametrize("phase,to", list(itertools.product(PHASES, PHASES)))
+def test_only_the_moves_of_the_table_are_possible(ledger, phase, to):
+    acts = {
+        APPROVED: lambda r: ledger.approved(r, REPLY),
+        DECLINED: lambda r: ledger.declined(r, {}),
+        REVERSING: lambda r: ledger.unknown(r, "98"),
+        REVERSED: lambda r: ledger.reversed_(r, {}),
+    }
+    record = ledger.sent(draft(ledger), 1)
+    if phase == REVERSED:
+        acts[REVERSING](record)
+    if phase != SENT:
+        acts[phase](record)
+    if to == SENT:
+        return
+    if to in PHASES[phase]:
+        acts[to](record)
+        assert ledger.get(record["id"])["phase"] == to
+    else:
+        with pytest.raises(LedgerError):
+            acts[to](record)
+        assert ledger.get(record["id"])["phase"] == phase
+
+
+def test_a_full_store_refuses_and_nothing_has_changed(store, ledger):
+    sale(ledger)
+    store.full = True
+    before = dict(ledger.counters), ledger.totals(), ledger.last()
+    with pytest.raises(StoreFull):
+        ledger.sent(draft(ledger), 1)
+    assert (dict(ledger.counters), ledger.totals(), ledger.last()) == before
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before it is written", "after"])
+@pytest.mark.parametrize("fuse", range(1, 7))
+def test_a_cut_at_any_commit_leaves_a_whole_ledger(store, fuse, after):
+    """Sale, void, reversal of a void: whatever was cut, totals, counters and records say the same."""
+    ledger = Ledger(store)
+    store.fuse(fuse, after)
+    try:
+        first = sale(ledger, 1000)
+        void = ledger.sent(draft(ledger, "void", 1000, first["id"]), 1)
+        ledger.unknown(void, "98")
+        ledger.reversed_(void, {"code": "00"})
+        second = ledger.sent(draft(ledger, "void", 1000, first["id"]), 1)
+        ledger.approved(second, REPLY)
+    except PowerCut:
+        pass
+    again = Ledger(store)
+    again.resolve_cut()
+    records = again.newest(100)
+    assert len(records) == again.counters["record"]
+    assert sorted(int(r["trace"]) for r in records) == list(range(1, again.trace + 1))
+    for kind in ("sale", "void"):
+        approved = [r["fen"] for r in records if r["kind"] == kind and r["phase"] == APPROVED]
+        assert again.totals().get(kind, [0, 0]) == [len(approved), sum(approved)]
+    for record in records:
+        assert again.by_trace(record["trace"])["id"] == record["id"]
+        if record["kind"] == "sale" and record.get("void"):
+            assert again.get(record["void"])["phase"] in (SENT, REVERSING, APPROVED)
+    assert {r["id"] for r in again.to_reverse()} == {r["id"] for r in records if r["phase"] == REVERSING}
+
+
+def test_the_list_is_newest_first_and_pages(ledger):
+    for fen in range(1, 11):
+        sale(ledger, fen)
+    first = ledger.newest(4)
+    assert [r["fen"] for r in first] == [10, 9, 8, 7]
+    assert [r["fen"] for r in ledger.newest(4, first[-1]["id"])] == [6, 5, 4, 3]
