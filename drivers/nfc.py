@@ -217,9 +217,9 @@ class Pn532:
 
     def _do(self, verb, tap, ticket, apdu):
         if verb == "activate":
-            if self._current:
-                self._off()
-            self._current = tap
+            earlier, self._current = self._current, tap
+            if earlier:
+                self._chip.mute()
             self._look(tap)
         elif verb == "transmit":
             self._transmit(tap, ticket, apdu)
@@ -227,8 +227,8 @@ class Pn532:
             tap.ticket = ticket
             if tap.stage in (ON, LOST):
                 self._current = tap
-                self._to(tap, LEAVING)
-                tap.empty = 0
+                tap.stage, tap.card, tap.empty = LEAVING, None, 0
+                self._chip.mute()
                 self._leave(tap)
             else:
                 self._finish(tap)
@@ -248,16 +248,11 @@ class Pn532:
         self._current = None
         self._chip.mute()
 
-    def _to(self, tap, stage):
-        """Off the card, field off."""
-        tap.stage, tap.card = stage, None
-        self._chip.mute()
-
     def _finish(self, tap):
         tap.stage = OVER
+        self._answer(tap, CARD_GONE, tap.ticket, None)
         if tap is self._current:
             self._off()
-        self._answer(tap, CARD_GONE, tap.ticket, None)
 
     def _look(self, tap):
         """One round: what is in the field, and the card activated if there is just one."""
@@ -295,16 +290,21 @@ class Pn532:
             try:
                 answer = tap.card.transmit(apdu)
             except self._errors.CardError as error:
-                tap.why = error.why
-                self._to(tap, LOST)
-            except self._errors.ChipError:
-                tap.stage, tap.card, tap.why = LOST, None, "reader-gone"
-                self._answer(tap, CARD_LOST, ticket, tap.why)
+                self._lose(tap, ticket, error.why)
+                self._chip.mute()
+            except self._errors.Dropped:
+                raise
+            except Exception:
+                self._lose(tap, ticket, "reader-gone")
                 raise
             else:
                 self._answer(tap, CARD_REPLY, ticket, answer)
-                return
-        self._answer(tap, CARD_LOST, ticket, tap.why)
+        else:
+            self._answer(tap, CARD_LOST, ticket, tap.why)
+
+    def _lose(self, tap, ticket, why):
+        tap.stage, tap.card, tap.why = LOST, None, why
+        self._answer(tap, CARD_LOST, ticket, why)
 
     def _leave(self, tap):
         """One round after `release`."""

@@ -16,6 +16,7 @@ A port that is pulled is "gone" and tried again each second.
 import os
 import queue
 import select
+import termios
 import threading
 import time
 from collections import deque
@@ -30,7 +31,7 @@ PATIENCE_S = 2.0  # for a mark, beyond the time that its lines take
 LATE_S = 0.5  # a mark that is late by this much makes us ask why
 SETTLE_S = 0.1  # answers to a dropped job die out
 LEAD_S = 0.5  # how far ahead of the paper bytes are sent without marks
-WINDOW = 2  # lines that are sent before the first of them is proven
+WINDOW = 2  # lines that are on their way, sent and not proven
 SLICE = 256
 
 
@@ -110,7 +111,7 @@ class EscposPrinter:
         self._shut()
         try:
             self._port = serial.Serial(self._path, self._baud, timeout=0, write_timeout=self.patience_s, exclusive=True)
-        except (OSError, ValueError):
+        except (OSError, ValueError, termios.error):
             self._show("silent", "gone")
             return False
         self._talked = False
@@ -190,7 +191,7 @@ class EscposPrinter:
             self._write(chunk.data, chunk.dots)
             if profile.mark:
                 self._mark()
-                if sent - proven <= WINDOW:
+                if sent - proven < WINDOW:
                     continue
                 trouble = self._proof(chunks[proven:sent])
             else:
@@ -222,18 +223,20 @@ class EscposPrinter:
         """Waits for the oldest mark that is on its way; the trouble that it tells, or that keeps it away."""
         takes = sum(len(chunk.data) * 10 / self._baud + chunk.dots / (8 * self._profile.mm_s) for chunk in chunks)
         now = time.monotonic()
-        end, ask_at = now + self.patience_s + 2 * takes, now + LATE_S
+        end = now + self.patience_s + 2 * takes
+        ask_at = min(now + LATE_S, end) if self._profile.ask else end
         while not self._marks:
-            if time.monotonic() >= end:
-                self._show("silent", "failed")
-                return "silent"
-            self._read(min(end, ask_at) if self._profile.ask else end)
-            if not self._marks and self._profile.ask and time.monotonic() >= ask_at:
-                status = self._ask()
-                if status in escpos.TROUBLE:
-                    self._show(status, "failed" if status == "silent" else "ready")
-                    return status
-                ask_at = time.monotonic() + LATE_S
+            self._read(ask_at)
+            now = time.monotonic()
+            if self._marks or now < ask_at:
+                continue
+            status = self._ask() if self._profile.ask else None
+            if status not in escpos.TROUBLE and now >= end:
+                status = "silent"
+            if status in escpos.TROUBLE:
+                self._show(status, "failed" if status == "silent" else "ready")
+                return status
+            ask_at = min(now + LATE_S, end)
         status = self._marks.popleft()
         self._show(status, "ready")
         return status if status in escpos.TROUBLE else ""

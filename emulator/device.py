@@ -23,21 +23,26 @@ Every method may be called from any thread. Nothing polls: whoever waits is woke
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
 import secrets
+import sqlite3
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from drivers import board as boards
+from drivers.libcrypto import CryptoError
+from drivers.provisioning import ProvisioningError
 from drivers.wires_emulated import VARIABLE
 from emulator import blocks, eyes
+from emulator.cards.shelf import ShelfError
 from emulator.changes import Changes
 from emulator.chips.gpio import Buzzer, KeyMatrix, Lamps
 from emulator.chips.oled import Sh1106Chip, Ssd1306Chip
@@ -49,6 +54,7 @@ from emulator.paper import Paper
 from emulator.process import Process
 from emulator.town import Books, Town
 from emulator.wires import Wires
+from firmware.ports import StoreError
 
 ROOT = Path(__file__).parents[1]
 PANELS = {"ssd1306": Ssd1306Chip, "sh1106": Sh1106Chip}
@@ -75,7 +81,11 @@ FAULTS = (
 )
 
 
-class Busy(Exception):
+class Unusable(Exception):
+    """The device in the folder cannot be used: what is wrong, and where."""
+
+
+class Busy(Unusable):
     """Another emulator uses the folder."""
 
 
@@ -109,7 +119,7 @@ class Device:
     fast             nothing takes the time that it takes in the world (printing)
     command          the firmware, instead of `python -m firmware --board emulator --data <folder>/terminal`
 
-    Raises Busy when another emulator uses the folder.
+    Raises Busy when another emulator uses the folder, Unusable when what is in it is damaged.
     """
 
     def __init__(
@@ -125,7 +135,6 @@ class Device:
         self.terminal_folder = self.folder / "terminal"
         bench = self.folder / "bench"
         bench.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._lock_file = _take(bench / "lock")
         self.session = secrets.token_hex(4)
         self.changes = Changes(SECTIONS)
         self._pad = Changes(("keypad",))
@@ -134,24 +143,35 @@ class Device:
         self._asked: str | None = None
         self._power_lock = threading.RLock()
         self._stop_point = ""
-        self._closed = False
-
-        self.board = boards.load("emulator")
-        self.town = Town(bench, self.terminal_folder, acquirer_port, self._heard)
-        self.wires = Wires(bench / "wires", self._heard)
-        self.wires.on_point(self._stopped_at)
-        self._make_chips(fast)
         self._faults = dict.fromkeys((name for name, _, _ in FAULTS), False)
-        self._process = Process(
-            command or [sys.executable, "-m", "firmware", "--board", "emulator", "--data", str(self.terminal_folder)],
-            os.environ | {VARIABLE: self.wires.folder, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-            self._terminal_said,
-            self._ended,
-        )
+        self._closed = False
+        self.board = boards.load("emulator")
+        with contextlib.ExitStack() as made:
+            made.enter_context(_taken(bench / "lock"))
+            self.town = self._make_town(bench, acquirer_port)
+            made.callback(self.town.close)
+            self.wires = Wires(bench / "wires", self._heard)
+            made.callback(self.wires.close)
+            self.wires.on_point(self._stopped_at)
+            self._make_chips(fast, made)
+            self._process = Process(
+                command or [sys.executable, "-m", "firmware", "--board", "emulator", "--data", str(self.terminal_folder)],
+                os.environ | {VARIABLE: self.wires.folder, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+                self._terminal_said,
+                self._ended,
+            )
+            made.callback(self._process.close)
+            self._made = made.pop_all()
 
     # -- the bench
 
-    def _make_chips(self, fast: bool) -> None:
+    def _make_town(self, bench: Path, port: int) -> Town:
+        try:
+            return Town(bench, self.terminal_folder, port, self._heard)
+        except (ShelfError, ProvisioningError, CryptoError, StoreError, sqlite3.DatabaseError, OSError) as error:
+            raise Unusable(f"{self.folder}: {error}") from error
+
+    def _make_chips(self, fast: bool, made: contextlib.ExitStack) -> None:
         parts = self.board.parts
         panel = parts["display"]
         self._panel = PANELS[panel["driver"]](size=panel["size"], log=self._heard)
@@ -189,6 +209,8 @@ class Device:
         )
         self._torn: deque[tuple[int, bytes, str]] = deque(maxlen=TORN)
         self._pieces = 0
+        made.callback(self._printer.close)
+        made.callback(self._reader.close)
         self._reader.start()
 
     def _heard(self, kind: str, text: str) -> None:
@@ -310,7 +332,7 @@ class Device:
 
     def keys(self, text: str) -> None:
         """Types: "01 ENTER 0000 ENTER" (`hands.py`). Returns when the last key is up again."""
-        self._type(keys_of(text))
+        self._type(keys_of(text, self.town.pin))
 
     def _type(self, keys: list[str]) -> None:
         self._log.add("key", "1 key" if len(keys) == 1 else f"{len(keys)} keys")
@@ -577,14 +599,9 @@ class Device:
         if self._closed:
             return
         self._closed = True
-        self._process.close()
-        self._reader.close()
-        self._printer.close()
-        self.wires.close()
-        self.town.close()
         self.changes.close()
         self._pad.close()
-        self._lock_file.close()
+        self._made.close()
 
     def __enter__(self) -> Device:
         return self
@@ -600,12 +617,12 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _take(path: Path) -> io.IOBase:
-    """Locks the folder for this process; the lock goes with it, however it ends."""
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise Busy(f"{path.parent.parent}: another emulator uses this folder") from None
-    return file
+@contextlib.contextmanager
+def _taken(path: Path) -> Iterator[None]:
+    """The folder is this process's; the lock goes with it, however it ends."""
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Busy(f"{path.parent.parent}: another emulator uses this folder") from None
+        yield

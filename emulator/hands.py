@@ -4,6 +4,7 @@
     "01 ENTER"      0 1 ENTER
     "0000"          0 0 0 0
     ". 确认"        00 ENTER
+    "PIN:debit"     the PIN of that card, as its holder knows it
 
 Digits are typed one by one; the key 00 is "." or "*", as on the page's keyboard. Names are those of
 `firmware.events.KEYS`, or the Chinese words on the keys.
@@ -30,13 +31,18 @@ NAMES = {name: name for name in KEYS if not name.isdigit()} | {
 }  # fmt: skip
 
 
-def keys_of(text: str) -> list[str]:
-    """The keys to press, in order. ValueError names the word that is no key, unless it might be digits of a secret."""
+def keys_of(text: str, pin: Callable[[str], str]) -> list[str]:
+    """The keys to press, in order; pin(card) is asked for a card's PIN.
+
+    ValueError names the word that is no key, unless it might be digits of a secret.
+    """
     keys: list[str] = []
     for word in text.split():
         name = NAMES.get(word) or NAMES.get(word.upper())
         if name:
             keys.append(name)
+        elif word[:4].upper() == "PIN:":
+            keys.extend(pin(word[4:]))
         elif all(letter in DIGITS for letter in word):
             keys.extend(word)
         else:

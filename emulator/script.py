@@ -15,7 +15,8 @@ What is expected is waited for, up to a patience of five seconds (`patience N s`
 nothing is slept for except `wait N ms`. Text matches anywhere on the screen or the paper, however it is spaced or
 broken into lines. A step that fails ends the script: `Failed` names file, line and step and shows the screen.
 
-    keys           digits are typed one by one, `.` is the key 00, names are those of the keys (ENTER CANCEL ...)
+    keys           digits are typed one by one, `.` is the key 00, names are those of the keys (ENTER CANCEL ...),
+                   `PIN:debit` is the PIN of that card
     fault NAME     paper-out, cover-open, hot, printer-silent, line-down, reader-silent, display-gone, low-paper
     rule TEXT      what the host does to some message, in the host's own words: emulator/acquirer/rules.py
     stop at POINT  the power goes when the firmware reaches this named point (`drivers/wires.py`)
@@ -402,7 +403,7 @@ class Recorder:
 
 def main(arguments) -> int:
     """`python -m emulator script`. 0: all as written; 1: a step failed; 2: the script cannot be read."""
-    from emulator.device import Device
+    from emulator.device import Device, Unusable
 
     try:
         read(arguments.file)
@@ -411,11 +412,11 @@ def main(arguments) -> int:
         return 2
     with ExitStack() as stack:
         folder = arguments.folder or stack.enter_context(tempfile.TemporaryDirectory(prefix="kaifu-"))
-        device = stack.enter_context(Device(folder, fast=arguments.fast))
         try:
+            device = stack.enter_context(Device(folder, fast=arguments.fast))
             done = run(device, arguments.file, arguments.record, None if arguments.quiet else print)
-        except Failed as failure:
-            print(failure, file=sys.stderr)
+        except (Failed, Unusable) as error:
+            print(error, file=sys.stderr)
             return 1
         print(f"{done} steps as written")
     return 0

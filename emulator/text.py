@@ -228,15 +228,15 @@ def _sequence(typed: bytes) -> int:
 
 def main(arguments) -> int:
     """`python -m emulator text`."""
-    from emulator.device import Busy, Device
+    from emulator.device import Device, Unusable
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         print("text needs a terminal; without one: python -m emulator script FILE", file=sys.stderr)
         return 2
     try:
         device = Device(arguments.folder)
-    except Busy as busy:
-        print(busy, file=sys.stderr)
+    except Unusable as error:
+        print(error, file=sys.stderr)
         return 1
     with device:
         device.power_on()

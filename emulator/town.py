@@ -173,10 +173,18 @@ class Town:
 
     def cards(self) -> list[dict[str, Any]]:
         """[{"name", "title", "number": masked, "bank": whether it is a bank card}]"""
+        numbers = {card.name: mask_digits(card.pan) for card in self.shelf.bank_cards()}
         return [
-            {"name": card.name, "title": card.title, "number": mask_digits(card.pan), "bank": bool(card.pan)}
-            for card in map(self.shelf.card, self.shelf.names)
+            {"name": name, "title": self.shelf.card(name).title, "number": numbers.get(name, ""), "bank": name in numbers}
+            for name in self.shelf.names
         ]
+
+    def pin(self, name: str) -> str:
+        """The card's PIN, for its holder's fingers. ValueError for what has none."""
+        for card in self.shelf.bank_cards():
+            if card.name == name:
+                return card.pin
+        raise ValueError(f"no card with a PIN: {name}")
 
     # -- the bank
 
@@ -188,8 +196,9 @@ class Town:
             return
         if len(words) > 1 and "card" in words[:-1]:
             place = words.index("card") + 1
-            if words[place] in self.shelf.names:
-                words[place] = self.shelf.card(words[place]).pan[-4:]
+            numbers = {card.name: card.pan for card in self.shelf.bank_cards()}
+            if words[place] in numbers:
+                words[place] = numbers[words[place]][-4:]
             elif len(words[place]) > MOST_DIGITS:
                 raise ValueError("the last four digits of a card are enough")
         if words[:1] == ["remove"]:
@@ -203,8 +212,7 @@ class Town:
     def books(self) -> Books:
         """The books as they are now."""
         approved = [amount for _, _, amount in self.ledger.standing(self.terminal_number)]
-        banked = [card for card in map(self.shelf.card, self.shelf.names) if card.pan]
-        balances = {card.name: self.ledger.balance(card.pan) for card in banked}
+        balances = {card.name: self.ledger.balance(card.pan) for card in self.shelf.bank_cards()}
         postings = [
             {
                 "trace": row.trace, "kind": row.kind, "amount_fen": row.amount_fen, "code": row.code, "state": row.state,

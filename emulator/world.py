@@ -191,7 +191,7 @@ class World:
                 return
         raise Lost("the world does not come to rest")
 
-    def until(self, wanted: "str | Callable[[], bool]", within_ms: int = 120_000) -> None:
+    def until(self, wanted: "str | Callable[[], bool]", within_ms: int = 300_000) -> None:
         """Until the screen shows the text, or the condition holds. Raises Lost."""
         holds = wanted if callable(wanted) else lambda: wanted in self.text
         end = self.time_ms + within_ms

@@ -31,7 +31,7 @@ SECRET_TYPED = "secret-typed"  # number of digits typed so far, int
 SECRET_READY = "secret-ready"  # what the request defines
 SECRET_STOPPED = "secret-stopped"  # "cancel", "bypass"
 VAULT_DONE = "vault-done"  # what the request defines
-VAULT_REFUSED = "vault-refused"  # "no-key", "check-value", "bad-data", "wiped"
+VAULT_REFUSED = "vault-refused"  # "no-key", "check-value", "bad-data", "wiped", "storage"
 
 # Answers of the link.
 LINK_UP = "link-up"  # None

@@ -35,8 +35,9 @@ class Display:
 
     size                 (width, height) in pixels.
     show(screen)         Draws a resolved `screens.Screen`. The same picture again costs nothing.
-                         A panel that does not answer is reported by one PART event, never raised.
-    contrast(level)      0..255.
+                         A panel that does not answer is never raised: PART(0, ("display", "gone")) once, and "ready"
+                         when it is back and repainted. Nothing is posted at a healthy start.
+    contrast(level)      0..255, ValueError beyond.
     sleep(), wake()      Panel dark, panel lit; the picture is kept.
     """
 
@@ -47,7 +48,8 @@ class Keypad:
     Posts KEY(0, name) once a press, never on release; no repeat.
     borrow(taker)        From now on presses go to `taker(name)` (called from the driver's thread, one key at a
                          time: a press counts only if nothing else is down) and no KEY is posted. For the vault.
-    give_back()          The other way.
+    give_back()          The other way; a press that was under way may still reach the taker.
+    A keypad that fails is PART(0, ("keypad", "failed")).
     """
 
 
@@ -95,7 +97,8 @@ class Vault:
     stop(ticket)         Ends an entry; the keypad is given back; no more answers.
     wipe()               Destroys every key at once; state becomes "wiped".
 
-    All tickets may also be answered VAULT_REFUSED("no-key" | "wiped").
+    All tickets may also be answered VAULT_REFUSED("no-key" | "wiped"); what has to be kept, "storage" when it cannot be:
+    then nothing has changed. A second entry ends the first with SECRET_STOPPED("cancel"). New keys hold from VAULT_DONE on.
     """
 
 
@@ -158,7 +161,9 @@ class Text:
 
 
 class Sound:
-    """play(name)        "key", "ok", "alert", "error", "card". Returns at once."""
+    """play(name)        "key", "ok", "alert", "error", "card". Returns at once; the newest ends the one before, but a key's
+    click does not cut into another tone.
+    """
 
 
 class Light:

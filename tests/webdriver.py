@@ -64,7 +64,7 @@ class Browser:
             self._wait_for_driver()
             session = self._ask("POST", "/session", {"capabilities": {"alwaysMatch": self._wishes(size, scale)}})
             self._base += "/session/" + session["sessionId"]
-            self._page_size(size, scale)
+            self.resize(*size, scale)
         except BaseException:
             self.close()
             raise
@@ -83,10 +83,11 @@ class Browser:
             "goog:loggingPrefs": {"browser": "ALL"},
         }
 
-    def _page_size(self, size: tuple[int, int], scale: float) -> None:
+    def resize(self, width: int, height: int, scale: float = 1.0) -> None:
+        """The page's size from now on; a narrow one is a phone's."""
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
-            {"width": size[0], "height": size[1], "deviceScaleFactor": scale, "mobile": size[0] < 600},
+            {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600},
         )
 
     def _wait_for_driver(self) -> None:

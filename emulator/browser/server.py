@@ -68,6 +68,7 @@ class Server(ThreadingHTTPServer):
             self.hosts |= {"127.0.0.1", "localhost"}
         self.origins = {"http://" + host for host in self.hosts}
         self._closing = threading.Event()
+        self._open: set[socket.socket] = set()
         self._thread: threading.Thread | None = None
 
     @property
@@ -88,13 +89,28 @@ class Server(ThreadingHTTPServer):
                 continue
             self.process_request(request, address)
 
+    @property
+    def closing(self) -> bool:
+        return self._closing.is_set()
+
+    def process_request_thread(self, request, client_address) -> None:
+        self._open.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._open.discard(request)
+
     def close(self) -> None:
+        """No more requests; those that wait are answered when the device is closed."""
         self._closing.set()
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)  # wakes accept()
         if self._thread:
             self._thread.join(5)
         self.server_close()
+        for request in list(self._open):
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_RD)
 
     def handle_error(self, request, client_address) -> None:
         """A connection that broke is nobody's fault."""
@@ -117,6 +133,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self, method: str) -> None:
         try:
+            if self.server.closing:
+                self.close_connection = True
+                raise api.Refused(503, "the emulator is closing")
             body = self._body() if method == "POST" else b""
             self._check_sender(method)
             url = urllib.parse.urlsplit(self.path)
@@ -175,6 +194,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
             self.wfile.flush()
@@ -196,15 +217,15 @@ def main(arguments) -> int:
     import sys
     import webbrowser
 
-    from emulator.device import Device, Busy
+    from emulator.device import Device, Unusable
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
         device = Device(arguments.folder)
-    except Busy as busy:
-        print(busy, file=sys.stderr)
+    except Unusable as error:
+        print(error, file=sys.stderr)
         return 1
     with device:
         try:

@@ -37,7 +37,7 @@ class OledChip:
 
     log(kind, text)     takes decoded traffic, kind "i2c".
     absent              fault: the panel does not answer and is dark. What it forgets meanwhile is `reset`.
-    on_change           called (from the bus's thread) after a write that changed what the glass shows; or None.
+    on_change           called when what the glass shows has changed, from the thread that did it; or None.
     version             counts those changes.
     bytes, transfers    seen on the bus, address bytes included.
     unknown             how many command bytes meant nothing to this chip.
@@ -53,7 +53,7 @@ class OledChip:
     def __init__(self, size: tuple[int, int] = (128, 64), log: Callable[[str, str], None] = _quiet) -> None:
         self.size = size
         self.log = log
-        self.absent = False
+        self._absent = False
         self.on_change: Callable[[], None] | None = None
         self.version = 0
         self.bytes = self.transfers = self.unknown = 0
@@ -79,6 +79,16 @@ class OledChip:
             self._missing = 0
             self._values: list[int] = []
         self._changed()
+
+    @property
+    def absent(self) -> bool:
+        return self._absent
+
+    @absent.setter
+    def absent(self, absent: bool) -> None:
+        if absent != self._absent:
+            self._absent = absent
+            self._changed()
 
     @property
     def lit(self) -> bool:

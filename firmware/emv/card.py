@@ -25,7 +25,7 @@ REASONS = {
     "not-authenticated": (result.TRY_ANOTHER_INTERFACE, "insert-or-swipe", "unproven, and the card wants another interface"),
     # This card, here, no
     "no-directory": (result.END_APPLICATION, "try-another-card", "no payment directory: not a bank card"),
-    "no-application": (result.END_APPLICATION, "try-another-card", "no application that the terminal knows, or none that answers"),
+    "no-application": (result.END_APPLICATION, "try-another-card", "no application that the terminal knows and that answers"),
     "refused": (result.END_APPLICATION, "try-another-card", "the card refused a command"),
     "malformed": (result.END_APPLICATION, "try-another-card", "the card answered what no card may answer"),
     "missing": (result.END_APPLICATION, "try-another-card", "the card lacks an object that must be there"),

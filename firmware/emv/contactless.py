@@ -71,4 +71,3 @@ def _applications(settings, request, combinations, kernels):
             continue
         if outcome.status != result.SELECT_NEXT:
             return outcome
-

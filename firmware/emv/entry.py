@@ -124,7 +124,7 @@ def candidates(combinations: "list[Combination]") -> "Generator[bytes, bytes | N
 
 def _match(combinations, entry, order):
     """The candidates of one directory entry; none for an entry that is not well formed."""
-    fields = {}
+    fields: dict = {}
     for tag, value in entry:
         fields.setdefault(tag, value)
     name = fields.get(0x4F, b"")
@@ -179,4 +179,4 @@ def select(ranked: "list[Candidate]", combinations: "list[Combination]") -> "Gen
 
 
 def _asks(pdol, tag):
-    return pdol is not None and any([name == tag for name, _ in pdol])
+    return pdol is not None and any(name == tag for name, _ in pdol)

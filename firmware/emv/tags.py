@@ -271,7 +271,7 @@ def format_of(tag: int) -> str:
 
 
 def source_of(tag: int) -> str:
-    """"card", "terminal", "issuer" or "unknown"."""
+    """One of "card", "terminal", "issuer", "unknown"."""
     return _ROWS[tag][3] if tag in _ROWS else "unknown"
 
 
@@ -318,7 +318,7 @@ def text(value: bytes) -> str:
 
 def describe(data: "bytes | tlv.Tree") -> "list[str]":
     """Lines that show a TLV string, or a decoded tree, one object a line, masked. Raises TlvError."""
-    lines = []
+    lines: list[str] = []
     _describe(tlv.decode(data) if isinstance(data, (bytes, bytearray)) else data, "", lines)
     return lines
 

@@ -12,7 +12,9 @@ Source: EMV Book 3, Annex B.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Tree = list[tuple[int, "bytes | Tree"]]
+    from typing import Any
+
+    Tree = list[tuple[int, Any]]  # Any: bytes, or a Tree
 
 MAX_DEPTH = 8
 MAX_SIZE = 65535
@@ -124,8 +126,8 @@ def length_bytes(length: int) -> bytes:
     raise TlvError("%d bytes, at most %d" % (length, MAX_SIZE))
 
 
-def find(tree: "Tree", tag: int) -> "bytes | Tree | None":
-    """The value of the first object with this tag, depth first; None when there is none."""
+def find(tree: "Tree", tag: int) -> "Any":
+    """The value (bytes, or a list) of the first object with this tag, depth first; None when there is none."""
     for name, value in tree:
         if name == tag:
             return value
@@ -136,7 +138,7 @@ def find(tree: "Tree", tag: int) -> "bytes | Tree | None":
     return None
 
 
-def find_all(tree: "Tree", tag: int) -> "list":
+def find_all(tree: "Tree", tag: int) -> "list[Any]":
     """The values of all objects with this tag, depth first. An object inside a found one is not looked for."""
     found = []
     for name, value in tree:

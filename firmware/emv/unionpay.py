@@ -43,7 +43,7 @@ CVM_RESULTS = {
 
 def run(settings: "Settings", request: "Request", selected: "Selected") -> "Generator[bytes, bytes | None, result.Outcome]":
     """From the selected application to the outcome. Ends the tap (`card.Ended`) or raises TlvError, DolError, Track2Error."""
-    if selected.pdol is None or not any([tag == 0x9F66 for tag, _ in selected.pdol]):
+    if selected.pdol is None or not any(tag == 0x9F66 for tag, _ in selected.pdol):
         raise card.Ended("no-pdol")
     candidate = selected.candidate
     said: dict[int, bytes] = {}
@@ -126,7 +126,7 @@ def _records(said):
     locator = said.get(0x94, b"")
     if len(locator) % 4:
         raise card.Ended("malformed")
-    reads = []
+    reads: list[tuple[int, int]] = []
     for at in range(0, len(locator), 4):
         head, first, last, proven = locator[at : at + 4]
         file = head >> 3

@@ -242,6 +242,8 @@ def reverse(terminal: "object", record: "dict") -> "Generator":
         for attempt in range(tries):
             if attempt:
                 yield Pause(BETWEEN_TRIES_MS)
+                if answer.why == "mac" or answer.code in codes.SIGN_ON_CODES:
+                    yield from sign_on(terminal)  # host and terminal disagree about the keys
             mti, fields = messages.reversal(terminal, record, pan, expiry)
             answer = yield from exchange(terminal, mti, fields, True)
             if answer.fields is not None:

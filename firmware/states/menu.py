@@ -6,6 +6,7 @@ A menu has as many pages as it needs; the digit of a row is the same on every pa
 from firmware.host import messages, session
 from firmware.machine import State
 from firmware.screens import Screen
+from firmware.slip import cells
 from firmware.states import manage, query
 from firmware.states.common import home
 from firmware.states.login import Locked, NewPassword
@@ -13,7 +14,8 @@ from firmware.states.start import SelfTestPage
 from firmware.states.steps import begin
 from firmware.transactions import BALANCE, SALE, VOID
 
-ROWS_A_PAGE = 4
+ROWS, COLUMNS = 4, 2  # below a title; two columns where every entry is short
+SHORT = 8  # half-width cells that an entry has in two columns
 CARD = ("contactless", "link")
 
 # text key, ports that it needs, what it opens: the name of another menu, or terminal -> State
@@ -41,7 +43,7 @@ MENUS = {
     "query": (
         ("query.list", (), lambda t: query.Transactions()),
         ("query.find", (), lambda t: query.FindTransaction()),
-        ("totals.title", (), lambda t: query.Totals()),
+        ("menu.totals", (), lambda t: query.Totals()),
     ),
     "print": (
         ("menu.print_last", ("printer",), query.reprint_last),
@@ -86,14 +88,16 @@ class Menu(State):
         self.deadline_ms = terminal.parameter("idle.lock_minutes") * 60_000
         self.again()
         self.items = [row for row in MENUS[self.name] if all([terminal.has(port) for port in row[1]])]
+        short = all([cells(terminal.texts(row[0])) <= SHORT for row in self.items])
+        self.room = ROWS * COLUMNS if short else ROWS
         terminal.light("idle")
         terminal.sign_on_behind()
 
     def screen(self):
         terminal = self.terminal
-        pages = (len(self.items) + ROWS_A_PAGE - 1) // ROWS_A_PAGE
-        first = self.page * ROWS_A_PAGE
-        rows = [(str(first + i + 1), row[0]) for i, row in enumerate(self.items[first : first + ROWS_A_PAGE])]
+        pages = (len(self.items) + self.room - 1) // self.room
+        first = self.page * self.room
+        rows = [(str(first + i + 1), row[0]) for i, row in enumerate(self.items[first : first + self.room])]
         if terminal.ledger.unresolved():
             state = "menu.unresolved"
         elif terminal.parts.get("printer") in ("failed", "gone"):
@@ -114,7 +118,7 @@ class Menu(State):
 
     def on_down(self):
         self.page += 1
-        if self.page * ROWS_A_PAGE >= len(self.items):
+        if self.page * self.room >= len(self.items):
             self.page = 0
 
     def on_back(self):

@@ -83,7 +83,7 @@ class Blocked(State):
 
     def on_down(self):
         if self._may_release() and not self.busy:
-            return Release()
+            return self.terminal.make_state("Release")
         return None
 
     def on_done(self, left):

@@ -136,19 +136,35 @@ class FindTransaction(Digits):
 
 
 class Totals(Page):
-    """Count and sum of each kind that moves money, and what is left of it."""
+    """What the batch comes to, then count and sum of each kind that moves money; confirm turns the page."""
 
-    def screen(self):
+    leads_to = HOME + ("Totals",)
+
+    def __init__(self, place=0):
+        self.place = place
+
+    def rows(self):
+        """(line, fen) a page."""
         totals = self.terminal.ledger.totals()
-        lines = []
         net = 0
+        found = []
         for row in TABLE:
             if row.sign:
                 count, fen = totals.get(row.name, (0, 0))
                 net += row.sign * fen
-                lines.append(("totals.line", row.title, count, ("", yuan(fen))))
-        lines.append(("totals.net", ("", yuan(net))))
-        return Screen("totals.title", lines, keys=OK)
+                found.append((("totals.line", row.title, count), fen))
+        return [("totals.net", net)] + found
+
+    def screen(self):
+        rows = self.rows()
+        line, fen = rows[self.place]
+        return Screen(("totals.title", self.place + 1, len(rows)), (line,), big=yuan(fen), keys=OK_CANCEL)
+
+    def on_confirm(self):
+        return Totals((self.place + 1) % len(self.rows()))
+
+    def on_down(self):
+        return self.on_confirm()
 
 
 def reprint_last(terminal: "object") -> State:

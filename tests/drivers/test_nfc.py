@@ -12,6 +12,7 @@ import pytest
 
 import drivers
 from drivers.nfc import Pn532
+from drivers.nfc_wire import NACK, Wire
 from emulator.cards.iso14443 import IsoDepTag
 from emulator.chips.pn532 import ACK, Pn532Chip, frame
 from firmware.events import CARD_FOUND, CARD_GONE, CARD_LOST, CARD_PROBLEM, CARD_REPLY, PART, Event
@@ -249,12 +250,60 @@ def test_junk_before_an_answer_is_passed_over(bench, junk):
     assert bench.say().value == FCI
 
 
+@pytest.fixture
+def wire(make):
+    """The bare wire to a chip that is awake."""
+    bench = make(start=False)
+    bench.chip.asleep = False
+    bell = os.eventfd(0)
+    wire = Wire(bench.chip.path, 115200, bell, lambda: False)
+    yield wire, bench.chip
+    wire.close()
+    os.close(bell)
+
+
+def test_a_damaged_answer_is_asked_for_again_at_once(wire):
+    port, chip = wire
+    chip.corrupt_answer = 1
+    port.write(frame(b"\xd4\x02"))
+    assert port.read(100) == ACK
+    assert port.read(100) == frame(b"\xd5\x03\x32\x01\x06\x07")
+    assert chip.heard == len(frame(b"\xd4\x02") + NACK)
+
+
+def test_a_wire_does_not_read_acknowledgements_for_ever(wire):
+    port, chip = wire
+    chip.mangle = lambda data: ACK * 50
+    port.write(frame(b"\xd4\x02"))
+    for _ in range(4):
+        assert port.read(100) == ACK
+    with pytest.raises(OSError, match="without end"):
+        port.read(100)
+
+
 def test_acknowledgements_without_end_are_a_failed_reader(bench):
     bench.chip.mangle = lambda data: ACK * 50
     bench.driver.activate(1)
     assert bench.wait(of(0)) == Event(PART, 0, ("contactless", "failed"))
     bench.chip.mangle = None
     assert bench.wait(of(0)) == Event(PART, 0, ("contactless", "ready"))
+
+
+def test_a_reader_that_fails_together_with_the_card_still_answers(bench):
+    def fail(command):
+        bench.chip.silent = True
+        return b""
+
+    bench.tap(IsoDepTag(fail))
+    assert bench.say().name == CARD_LOST
+    bench.wait(lambda event: event.value == ("contactless", "failed"))
+    assert bench.say() == Event(CARD_LOST, 3, "reader-gone")
+
+
+def test_a_new_activation_of_a_reader_that_has_failed_meanwhile_is_answered(bench):
+    bench.tap(card())
+    bench.chip.silent = True
+    assert bench.find() == Event(CARD_PROBLEM, 2, "reader-gone")
 
 
 # Opening.
@@ -412,6 +461,25 @@ def test_cancel_is_prompt_while_a_slow_card_thinks(make):
     bench.driver.cancel(99)
     until(lambda: not bench.chip.field)
     assert time.monotonic() - began < 0.15
+
+
+def test_a_card_found_in_the_moment_of_the_cancel_is_not_told(bench):
+    chip = bench.driver._chip
+    activate = chip.activate
+
+    def activate_and_cancel(technology):
+        found = activate(technology)
+        bench.driver.cancel(1)
+        return found
+
+    chip.activate = activate_and_cancel
+    bench.chip.place(card())
+    bench.driver.activate(1)
+    until(lambda: bench.chip.heard and bench.driver._tap is None)
+    until(lambda: not bench.chip.field)
+    chip.activate = activate
+    bench.driver.activate(2)
+    assert bench.wait(lambda event: True) == Event(CARD_FOUND, 2, "A")
 
 
 def test_close_is_prompt_while_the_reader_is_silent(bench):

@@ -177,8 +177,8 @@ def test_where_nothing_can_be_asked_the_job_is_done_when_its_time_has_passed(ben
 
 def test_late_answers_of_a_stopped_job_are_not_taken_for_answers_of_now(bench):
     master = bench.plug(chip=False)
-    # Answers to the questions in turn: two looks are answered, three lines are not, and then all come one by one.
-    plan = [b"\x00", b"\x00", b"", b"", b"", b"\x00\x00\x00\x04"]
+    # Answers to the questions in turn: two looks are answered, two lines are not, and then all come one by one.
+    plan = [b"\x00", b"\x00", b"", b"", b"\x00\x00\x04"]
 
     def answer():
         data = b""

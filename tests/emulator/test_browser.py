@@ -102,7 +102,7 @@ def test_cards_are_placed_and_removed(server, device):
     assert device.on_reader == ["credit"]
     assert post(server, "/api/card", {"remove": True}) == OK
     assert device.on_reader == []
-    assert post(server, "/api/card", {"place": "library"})[0] == 409
+    assert post(server, "/api/card", {"place": "umbrella"})[0] == 409
 
 
 def test_paper_is_torn_off_and_kept(server, device):

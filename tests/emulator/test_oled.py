@@ -172,6 +172,16 @@ def test_a_change_of_the_glass_is_told_once_and_nothing_else_is():
     assert len(told) == 1
 
 
+def test_a_panel_that_is_pulled_off_tells_that_the_glass_changed():
+    chip = lit(Ssd1306Chip)
+    told = []
+    chip.on_change = lambda: told.append(any(chip.columns()))
+    chip.absent = True
+    chip.absent = True
+    chip.absent = False
+    assert told == [False, True]
+
+
 def test_traffic_is_logged_in_words():
     said = []
     chip = Ssd1306Chip(log=lambda kind, text: said.append((kind, text)))

@@ -86,7 +86,9 @@ def test_a_card_that_declines_is_not_read_further():
     assert len(card.log) == 3
 
 
-@pytest.mark.parametrize(("cvr", "status", "why"), [("A0", "online", "arqc"), ("80", "declined", "aac"), ("90", "declined", "unproven")])
+@pytest.mark.parametrize(
+    ("cvr", "status", "why"), [("A0", "online", "arqc"), ("80", "declined", "aac"), ("90", "declined", "unproven")]
+)
 def test_without_9f27_the_issuer_data_tell_the_kind_of_cryptogram(cvr, status, why):
     card = PlainCard()
     card.change(0x9F27, None)
@@ -424,7 +426,12 @@ def test_a_wrong_setting_is_named():
 
 
 def test_a_request_that_no_card_can_be_told_is_refused():
-    for amount, date, unpredictable in ((-1, "261120", bytes(4)), (10**12, "261120", bytes(4)), (1, "2611", bytes(4)), (1, "261120", b"")):
+    for amount, date, unpredictable in (
+        (-1, "261120", bytes(4)),
+        (10**12, "261120", bytes(4)),
+        (1, "2611", bytes(4)),
+        (1, "261120", b""),
+    ):
         with pytest.raises(ValueError):
             Request(amount, date, "101500", unpredictable, 1)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from drivers.render import Renderer
 from emulator.world import World
 from firmware import events, tasks
 from firmware.draft import Draft
@@ -9,7 +10,6 @@ from firmware.events import Event
 from firmware.host.messages import card_data
 from firmware.host.session import Result
 from firmware.machine import GLOBAL_MOVES, UndeclaredMove
-from firmware.screens.texts import Texts
 from firmware.states import catalogue, printing
 from firmware.tasks import Ask
 from firmware.transactions import BALANCE, SALE, VOID
@@ -79,9 +79,17 @@ def _sealed():
     return b2a_base64(event.value).decode().strip()
 
 
-def prepared(parameters=None):
+@pytest.fixture(params=["zh", "en"], autouse=True)
+def language(request):
+    LANGUAGE[:] = [request.param]
+
+
+LANGUAGE = ["zh"]
+
+
+def prepared():
     """A terminal with somebody logged in, one approved sale that waits for its slip, and an open draft."""
-    world = World(parameters=parameters)
+    world = World(parameters={"language": LANGUAGE[0]})
     world.power_on()
     world.run(3000)
     terminal = world.terminal
@@ -170,9 +178,15 @@ def enter(world, cls):
     return state
 
 
+RENDERER = Renderer((128, 64))
+
+
 def all_texts(world):
-    for language in ("zh", "en"):
-        Texts(language).resolve(world.machine.state.screen())
+    """The page of the state has all its words, all its glyphs, and fits."""
+    screen = world.terminal.texts.resolve(world.machine.state.screen())
+    assert RENDERER.fits(screen) == [], world.state
+    words = [screen.title, screen.big, *screen.lines, *screen.keys, *(text for _, text in screen.menu)]
+    assert RENDERER.missing("".join(words)) == "", world.state
 
 
 def waiting(world):
@@ -298,6 +312,6 @@ def test_a_defect_in_the_field_ends_on_the_fault_page_and_never_stops_the_termin
     state.on_digit = lambda digit: 1 // 0
     world.machine.handle(Event(events.KEY, 0, "1"))
     assert world.state == "Fault"
-    assert "未扣款" in world.text and "报告码" in world.text
+    assert world.terminal.texts("money.not_taken") in world.text
     world.type("ENTER")
     assert world.state == "Menu"

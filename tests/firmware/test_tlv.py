@@ -38,10 +38,7 @@ def test_the_public_vectors_decode_and_encode():
             continue
         ran += 1
         if case["op"] == "encode":
-            if "value" in given:
-                tree = [(int(given["tag"], 16), unhexlify(given["value"]))]
-            else:
-                tree = to_tree(given)
+            tree = [(int(given["tag"], 16), unhexlify(given["value"]))] if "value" in given else to_tree(given)
             if expected["ok"]:
                 assert tlv.encode(tree) == unhexlify(expected["bytes"]), case["id"]
             else:
@@ -185,7 +182,13 @@ def test_every_tag_of_the_dictionary_can_be_written():
 
 def test_a_206_byte_fci_decodes_at_least_half_again_as_fast_as_pyemv_does():
     pyemv_tlv = pytest.importorskip("pyemv.tlv")
-    discretionary = [(0x9F4D, b"\x0b\x0a"), (0xDF4D, b"\x0c\x0a"), (0x5F54, b"ICBKCNBJXXX"), (0x9F5A, bytes(5)), (0x9F0A, bytes(8))]
+    discretionary = [
+        (0x9F4D, b"\x0b\x0a"),
+        (0xDF4D, b"\x0c\x0a"),
+        (0x5F54, b"ICBKCNBJXXX"),
+        (0x9F5A, bytes(5)),
+        (0x9F0A, bytes(8)),
+    ]
     discretionary.append((0x61, [(0x4F, bytes(8)), (0x50, b"ABCDEFGH"), (0x87, b"\x01")]))
     proprietary = [(0x50, b"PBOC DEBIT"), (0x87, b"\x01"), (0x9F38, bytes(27)), (0x5F2D, b"zhen"), (0x9F12, b"UnionPay Debit")]
     proprietary += [(0x9F11, b"\x01"), (0xBF0C, discretionary)]

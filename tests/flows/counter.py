@@ -3,7 +3,7 @@
     counter.walk(
         ("操作员号", "01 ENTER"),
         ("请输入4位密码", "0000 ENTER"),
-        ("1 消费", "1"),
+        ("6 管理", "1"),
         ("请输入金额", "1234 ENTER"),
         ("请挥卡", tap("debit")),
         ("请撕下", None),
@@ -34,6 +34,11 @@ def tear(name: str, after_ms: int) -> Callable[["Counter"], None]:
 
 
 class Counter(World):
+    def __init__(self, **settings):
+        super().__init__(**settings)
+        self.messages = []  # headings of what the bank has seen and sent, in order
+        self.acquirer.log = lambda kind, text: self.messages.append(text.splitlines()[0])
+
     def walk(self, *steps: tuple) -> None:
         for words, act in steps:
             self.until(lambda words=words: all(word in self.text for word in words.split()))
@@ -50,10 +55,10 @@ class Counter(World):
 
     def sell(self, fen: int, card: str = "debit", pin: str = "") -> None:
         """A whole sale, up to the menu again, both copies printed."""
-        self.walk(("1 消费", "1"), ("请输入金额", "%d ENTER" % fen), ("请挥卡", tap(card)))
+        self.walk(("6 管理", "1"), ("请输入金额", "%d ENTER" % fen), ("请挥卡", tap(card)))
         if pin:
             self.walk(("密码", pin + " ENTER"))
-        self.walk(("请撕下", "ENTER"), ("1 消费", None))
+        self.walk(("请撕下", "ENTER"), ("6 管理", None))
 
     def record(self) -> dict:
         """The newest record of the ledger."""

@@ -14,7 +14,7 @@ def world():
 
 def test_the_factory_password_opens_the_menu(world):
     world.log_in()
-    assert "1 消费" in world.text and "操作员01" in world.text
+    assert "6 管理" in world.text and "操作员01" in world.text
 
 
 def test_only_stars_of_a_password_are_shown(world):
@@ -74,7 +74,7 @@ def test_the_right_password_starts_the_count_anew(world):
     world.walk(("操作员号", "01 ENTER"), ("请输入 位密码", "1111 ENTER"), ("还可以试4次", "ENTER"))
     world.log_in()
     world.walk(
-        ("1 消费", "6"), ("签到", "5"), ("操作员号", "01 ENTER"), ("请输入 位密码", "1111 ENTER"), ("还可以试4次", None)
+        ("6 管理", "6"), ("签到", "5"), ("操作员号", "01 ENTER"), ("请输入 位密码", "1111 ENTER"), ("还可以试4次", None)
     )
 
 
@@ -106,7 +106,7 @@ def test_factory_passwords_must_be_changed_where_the_parameter_says_so():
         ("太简单", "2580 ENTER"),
         ("请再输入一次", "2580 ENTER"),
         ("密码已修改", "ENTER"),
-        ("1 消费", None),
+        ("6 管理", None),
     )
     world.plug()
     world.power_on()
@@ -125,7 +125,7 @@ def test_an_added_operator_logs_in_and_a_removed_one_does_not(world):
     world.log_in("00", "123456")
     world.walk(("柜员管理", "1"), ("增加柜员", "1"), ("请输入柜员号", "02 ENTER"), ("柜员02 完成", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
     world.log_in("02", "0000")
-    world.walk(("1 消费", "6"), ("签到", "5"))
+    world.walk(("6 管理", "6"), ("签到", "5"))
     world.log_in("00", "123456")
     world.walk(("柜员管理", "1"), ("删除柜员", "2"), ("请输入柜员号", "02 ENTER"), ("柜员02 完成", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
     world.walk(("操作员号", "02 ENTER"), ("没有这个操作员", None))
@@ -134,12 +134,12 @@ def test_an_added_operator_logs_in_and_a_removed_one_does_not(world):
 def test_a_left_alone_terminal_locks_and_its_operator_opens_it(world):
     world.log_in()
     world.run(11 * 60_000)
-    world.walk(("终端已锁定 操作员 01", "ENTER"), ("请输入4位密码", "0000 ENTER"), ("1 消费", None))
+    world.walk(("终端已锁定 操作员 01", "ENTER"), ("请输入4位密码", "0000 ENTER"), ("6 管理", None))
 
 
 def test_the_supervisor_opens_a_locked_terminal_and_the_clerk_is_logged_out(world):
     world.log_in()
-    world.walk(("1 消费", "6"), ("锁定终端", "3"), ("终端已锁定", "DOWN"), ("请输入6位密码", "123456 ENTER"), ("操作员号", None))
+    world.walk(("6 管理", "6"), ("锁定终端", "3"), ("终端已锁定", "DOWN"), ("请输入6位密码", "123456 ENTER"), ("操作员号", None))
 
 
 def test_log_in_never_waits_for_the_network(world):
@@ -163,12 +163,12 @@ def test_keys_with_a_wrong_check_value_are_refused_and_the_old_ones_kept(world):
     world.run(3_000)
     old = world.vault.check_value("mac")
     world.bank.add_terminal("KF000001", "898110153310001", bytes(range(16)))
-    world.walk(("1 消费", "6"), ("签到", "1"), ("工作密钥不可用", None))
+    world.walk(("6 管理", "6"), ("签到", "1"), ("工作密钥不可用", None))
     assert world.vault.check_value("mac") == old
 
 
 def test_sign_off_tells_the_host_and_logs_out(world):
     world.log_in()
     world.run(3_000)
-    world.walk(("1 消费", "6"), ("签退", "2"), ("成功", "ENTER"), ("操作员号", None))
+    world.walk(("6 管理", "6"), ("签退", "2"), ("成功", "ENTER"), ("操作员号", None))
     assert not world.terminal.signed_on()

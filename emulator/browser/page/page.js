@@ -102,7 +102,7 @@ let isOn = false;
 function drawScreen(screen) {
   const canvas = $("screen");
   if (canvas.width !== screen.width || canvas.height !== screen.height) { canvas.width = screen.width; canvas.height = screen.height; }
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true }); // a few pixels: drawn without the graphics card
   const picture = context.createImageData(screen.width, screen.height);
   const dots = new Uint32Array(picture.data.buffer);
   const lit = 0xffffe1a9, dark = 0xff080503; // ABGR

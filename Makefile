@@ -1,0 +1,65 @@
+# Kaifu 开付: open firmware for payment terminals. `make` alone lists what there is.
+#
+# Everything runs in .venv, made by the first target that needs it; PYTHON chooses the Python that it is made from.
+
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+PY := .venv/bin/python
+READY_TO_RUN := .venv/ready-to-run
+READY_TO_TEST := .venv/ready-to-test
+
+# Words to pass on: make run ARGS="--port 9000", make test TESTS=tests/flows, make bench ARGS=codecs
+ARGS ?=
+TESTS ?= tests
+
+.PHONY: help setup run demo test lint mpy pytest diagram fixtures screenshot bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+$(READY_TO_RUN): requirements.txt requirements-pi.txt requirements-pi5.txt tools/prepare.py
+	@$(PYTHON) tools/prepare.py run
+	@touch $@
+
+$(READY_TO_TEST): requirements.txt requirements-dev.txt requirements-bench.txt requirements-pi.txt requirements-pi5.txt tools/prepare.py
+	@$(PYTHON) tools/prepare.py test
+	@touch $(READY_TO_RUN) $@
+
+setup: $(READY_TO_TEST) ## everything that running and testing need
+	@$(PY) tools/prepare.py say
+
+run: $(READY_TO_RUN) ## the device, in the browser  开机，在浏览器里使用
+	@$(PY) tools/prepare.py say
+	@$(PY) -m emulator $(ARGS)
+
+demo: $(READY_TO_RUN) ## one sale without a window: prints the screens and the slip  演示一笔消费
+	@$(PY) -m tools.demo $(ARGS)
+
+test: lint mpy pytest ## everything that can be tested here
+
+lint: $(READY_TO_TEST) ## style, types, MicroPython's subset
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m tools.mpylint
+
+mpy: $(READY_TO_TEST) ## firmware/ and boards/ under a real MicroPython
+	@$(PY) -m tools.mpy
+
+pytest: $(READY_TO_TEST) ## the tests alone; TESTS=tests/flows for a part
+	@$(PY) -m pytest $(TESTS) $(ARGS)
+
+diagram: $(READY_TO_RUN) ## docs/states.svg and docs/states.txt from the declared moves
+	@$(PY) -m tools.diagram $(ARGS)
+
+fixtures: $(READY_TO_TEST) ## records the sample screens anew; look at the difference before you keep it
+	@$(PY) -m tests.record_screens
+
+screenshot: $(READY_TO_TEST) ## docs/screenshot.png, taken from the running page
+	@$(PY) -m tools.screenshot
+
+bench: $(READY_TO_TEST) ## our figures beside the peers', in one table; ARGS="codecs start" for a part
+	@$(PY) -m tools.bench $(ARGS)
+
+clean: ## .venv, caches and what the targets built
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,123 @@
+"""Every text exists in every language, is used, has its glyphs, and fits with the longest values it can hold."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from drivers.render import Renderer
+from firmware import slip
+from firmware.iso8583 import codes
+from firmware.screens import Screen
+from firmware.screens.text import en, zh
+from firmware.screens.texts import LANGUAGES, Texts
+from firmware.states import printing, start
+from firmware.transactions import TABLE
+
+FIRMWARE = Path(__file__).parents[2] / "firmware"
+RENDERER = Renderer((128, 64))
+MOST = "9,999,999.99"
+
+# Keys that are put together from parts, and what the parts may be.
+MADE = (
+    ["part.%s.%s" % (part, state) for part in start.TEST_PARTS for state in ("ok", "wait", "bad")]
+    + ["%s.%s" % (row.name, what) for row in TABLE if row.kept for what in ("what", "done", "title")]
+    + [row.title for row in TABLE]
+    + ["phase." + phase for phase in ("sent", "approved", "voided", "declined", "reversing", "reversed")]
+    + ["printer.%s%s" % (do, why) for do in ("", "do.") for why in ("paper-out", "cover-open", "too-hot", "silent")]
+    + ["card." + stage for stage in ("present", "reading", "again", "remove", "many", "unreadable")]
+    + ["online." + stage for stage in ("connecting", "signing-on", "reversing", "authorising")]
+    + ["slip.copy." + copy for copy in slip.COPIES]
+    + ["vault." + why for why in ("wiped", "broken", "unapproved")]
+    + ["password." + stage for stage in ("new", "repeat")]
+    + ["store." + kind for kind in ("StoreError", "StoreFull", "StoreReadOnly", "StoreCorrupt")]
+)
+
+# The longest values that a place can be filled with; a text with places that is not here holds only short ones.
+LONGEST = {
+    "start.bad_parameter": ("pin.free_fen",),
+    "start.version": ("10.20.30", "2026-11-20"),
+    "sale.what": (MOST,),
+    "void.what": (MOST,),
+    "amount.over": (MOST,),
+    "login.version": ("10.20.30", "11-20 10:34"),
+    "login.number": ("99",),
+    "confirm.card": ("622588*********1234",),
+    "device.terminal": ("KF000001",),
+    "device.key": ("12345678",),
+    "query.at": ("11-20 10:34",),
+    "query.reference": ("123456789012",),
+    "query.authorisation": ("123456",),
+    "query.amount": ("撤销", MOST),
+    "password.typed": ("*" * 8,),
+    "pin.typed": ("*" * 12,),
+    "totals.line": ("撤销", 5000),
+}
+TITLES = ("declined.title", "query.one", "totals.title")
+
+
+def used():
+    """Every constant in the firmware that is the key of a text, and those that are put together."""
+    found = set(MADE)
+    for path in FIRMWARE.rglob("*.py"):
+        if path.parent.name == "text":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in zh.TEXT:
+                found.add(node.value)
+    return found
+
+
+def test_both_languages_have_the_same_keys_and_the_same_places():
+    assert set(zh.TEXT) == set(en.TEXT)
+    for key in zh.TEXT:
+        assert places(zh.TEXT[key]) == places(en.TEXT[key]), key
+
+
+def places(text):
+    return [text[at + 1] for at in range(len(text) - 1) if text[at] == "%" and (at == 0 or text[at - 1] != "%") and text[at + 1] != "%"]
+
+
+def test_no_text_is_missing_and_none_is_unused():
+    assert sorted(set(MADE) - set(zh.TEXT)) == []
+    assert sorted(set(zh.TEXT) - used()) == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_glyph_is_there(language):
+    assert RENDERER.missing("".join(sorted(set("".join(LANGUAGES[language].values()))))) == ""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_line_fits_with_its_longest_values(language):
+    texts = Texts(language)
+    for key, values in LONGEST.items():
+        line = texts((key,) + tuple(("", value) if isinstance(value, str) else value for value in values))
+        assert RENDERER.fits(Screen("", (line,))) == [], line
+    for key, text in LANGUAGES[language].items():
+        if "%" not in text and key.split(".")[0] not in ("slip", "trouble", "menu", "key") and not key.endswith("title"):
+            assert RENDERER.fits(Screen("", (text,))) == [], key
+
+
+@pytest.mark.parametrize("language", (0, 1))
+def test_the_words_of_every_response_code_fit_a_line(language):
+    for code in codes.CODES.values():
+        assert RENDERER.fits(Screen("", ((code.zh, code.en)[language], codes.ACTIONS[code.action][language]))) == [], code.code
+
+
+def test_the_renderer_itself_would_notice():
+    assert RENDERER.fits(Screen("", ("一二三四五六七八九十一二",))) and RENDERER.missing("\U0001f600")
+
+
+def test_a_slip_line_of_label_and_longest_value_fits_the_paper():
+    for label in ("slip.reference", "slip.merchant_number", "slip.when", "slip.card"):
+        value = {"slip.when": "2026/11/20 10:34:00", "slip.merchant_number": "898110153310001"}.get(label, "622588*********1234 /C")
+        assert slip.cells(Texts("zh")((label, ("", value)))) <= slip.WIDTH, label
+
+
+def test_the_pages_of_a_printer_in_trouble_name_every_reason_of_the_port():
+    from firmware import events
+
+    assert printing.PrinterTrouble and events.PRINT_STOPPED
+    for why in ("paper-out", "cover-open", "too-hot", "silent"):
+        assert "printer." + why in zh.TEXT
