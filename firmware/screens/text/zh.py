@@ -280,7 +280,7 @@ TEXT = {
     "slip.original_reference": "原参考号:%s",
     "slip.original_authorisation": "原授权码:%s",
     "slip.pin": "已验证密码，无需签名",
-    "slip.free": "交易金额未超过%s元，免密免签",
+    "slip.free": "未超过%s元，免密免签",
     "slip.cdcvm": "已在持卡人设备上验证，无需签名",
     "slip.signature": "持卡人签名/CARDHOLDER SIGNATURE:",
     "slip.agree": "本人确认以上交易，同意将其记入本卡账户 I ACKNOWLEDGE SATISFACTORY RECEIPT OF RELATIVE GOODS/SERVICES",
