@@ -18,6 +18,9 @@ machine is strict (tests). In the field it leads to the fault page, which says b
 transaction what became of the money: what the ledger holds decides, not where the program was.
 
 While a state is UNTOUCHABLE (between "sent" and "result written") no key reaches it and STOP waits.
+
+A state that is RESTING lets the panel go dark at its deadline; the next event lights it, and a key that only does
+that does nothing else.
 """
 
 from firmware.events import (
@@ -56,6 +59,7 @@ class State:
     leads_to = ()
     deadline_ms = 60_000
     untouchable = False
+    resting = False
     terminal = None  # type: Terminal
 
     def enter(self) -> "State | None":
@@ -127,6 +131,7 @@ class Machine:
         self._task = None
         self._deadline = 0
         self._shown = None
+        self._dark = False
         self._goes = None  # where the handler that ran last wants to go
 
     # -- the outside
@@ -190,8 +195,16 @@ class Machine:
         self._deadline = self.tasks.timer(self, state.deadline_ms)
 
     # -- inside
+    def _light(self):
+        self._dark = False
+        self.terminal.display.wake()
+        self.arm(self.state)
+
     def _key(self, name):
         if self.state.untouchable:
+            return
+        if self._dark:
+            self._light()
             return
         self.terminal.sound("key")
         self.arm(self.state)
@@ -209,6 +222,9 @@ class Machine:
                 self.tickets.close(self._deadline)
                 self._deadline = 0
                 before = self.state
+                if before.resting and not self._dark:
+                    self._dark = True
+                    self.terminal.display.sleep()
                 self._guard(before.on_deadline)
                 self._follow()
                 if self.state is before and not self._deadline:
@@ -277,6 +293,8 @@ class Machine:
             self.tasks.cancel(self._task)
             self._task = None
             old.leave()
+        if self._dark:
+            self._light()
         self.state = state
         self.moves += 1
         state.terminal = self.terminal

@@ -46,9 +46,9 @@ OUTSIDE = {"open", "input", "print", "exec", "eval", "__import__"}
 NO_METHOD = set(
     "ljust rjust zfill casefold capitalize swapcase title isalnum isidentifier isascii isprintable isdecimal isnumeric istitle "
     "expandtabs translate maketrans format_map removeprefix removesuffix hexdigest bit_length bit_count as_integer_ratio "
-    "is_integer tobytes move_to_end popitem isdisjoint _replace _asdict _fields _make with_traceback add_note writelines "
-    "truncate getbuffer groups groupdict lastindex fullmatch findall finditer appendall".split()
-) - {"appendall"}
+    "is_integer tobytes move_to_end _replace _asdict _fields _make with_traceback add_note writelines "
+    "truncate getbuffer groups groupdict lastindex fullmatch findall finditer".split()
+)
 
 NO_ATTRIBUTE = set(
     "__cause__ __context__ __traceback__ __mro__ __annotations__ __doc__ __defaults__ __qualname__ __func__ __self__ "
@@ -59,7 +59,7 @@ NO_ATTRIBUTE = set(
 NEVER_CALLED = set(
     "__format__ __index__ __bytes__ __missing__ __getattribute__ __init_subclass__ __class_getitem__ __set_name__ __prepare__ "
     "__instancecheck__ __subclasscheck__ __length_hint__ __fspath__ __round__ __trunc__ __floor__ __ceil__ __getstate__ "
-    "__sizeof__ __dir__".split()
+    "__sizeof__".split()
 )
 
 # function or method: keywords that it does not take
@@ -82,7 +82,6 @@ NO_KEYWORD = {
     "encode": {"encoding", "errors"},
     "split": {"sep", "maxsplit"},
     "rsplit": {"sep", "maxsplit"},
-    "splitlines": {"keepends"},
     "sub": {"count", "flags"},
     "compile": {"flags"},
 }

@@ -10,7 +10,7 @@ ALL = (
     amount.EnterAmount, card.PresentCard, card.CardTrouble, confirm.ConfirmAmount, pin.EnterPin, pin.PinLeftOut,
     online.Authorise, online.Blocked, step.Cancelled,
     result.Declined, result.NotSent, result.Reversed, result.Unresolved, result.BatchFull, result.ReaderMissing, result.ShowBalance,
-    printing.PrintSlip, printing.PrintTrouble, printing.NextCopy, printing.PrinterTrouble,
+    printing.PrintSlip, printing.PrintTrouble, printing.Approved, printing.NextCopy, printing.PrinterTrouble,
     void.AskSupervisor, void.Release, void.FindOriginal, void.PickOriginal, void.ConfirmOriginal,
     query.Transactions, query.TransactionPage, query.FindTransaction, query.Totals,
     manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator, manage.OperatorList, manage.Device,

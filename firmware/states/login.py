@@ -10,6 +10,8 @@ class Login(Digits):
     """Waits for an operator's number. The resting page of the device."""
 
     leads_to = ("Password", "LockedOut")
+    deadline_ms = 300_000
+    resting = True
     most = 2
 
     def enter(self):
@@ -158,7 +160,8 @@ class Locked(State):
     """The operator locked the device, or left it alone. He or the supervisor opens it."""
 
     leads_to = ("Unlock",)
-    deadline_ms = 3_600_000
+    deadline_ms = 300_000
+    resting = True
 
     def __init__(self, operator):
         self.operator = operator

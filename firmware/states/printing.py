@@ -10,7 +10,7 @@ from firmware.machine import State
 from firmware.money import yuan
 from firmware.ports import StoreError
 from firmware.screens import Screen
-from firmware.states.common import HOME, OK_CANCEL, home
+from firmware.states.common import HOME, OK, OK_CANCEL, home
 from firmware.tasks import Ask
 from firmware.transactions import SLIP
 
@@ -29,7 +29,7 @@ class PrintSlip(State):
     """Prints the copies of one record, one after the other."""
 
     step = SLIP
-    leads_to = HOME + ("NextCopy", "PrinterTrouble")
+    leads_to = HOME + ("NextCopy", "PrinterTrouble", "Approved")
     deadline_ms = PRINT_MS + 5_000
     kind = "slip"
 
@@ -54,7 +54,7 @@ class PrintSlip(State):
 
     def enter(self):
         if not self.terminal.has("printer") or self.place >= len(self.copies()):
-            return self.finish()
+            return Approved(self)
         self.run(put(self.job()))
 
     def screen(self):
@@ -102,6 +102,26 @@ class PrintTrouble(PrintSlip):
 
     def finish(self):
         return home(self.terminal)
+
+
+class Approved(State):
+    """The result on the screen, where no slip is printed: no printer, or a parameter of no copies."""
+
+    leads_to = HOME
+    deadline_ms = 10_000
+
+    def __init__(self, printed=None):
+        self.printed = printed
+
+    def screen(self):
+        record = self.printed.record
+        return Screen(record["kind"] + ".title", (record["kind"] + ".done",), big=yuan(record["fen"]), keys=OK)
+
+    def on_confirm(self):
+        return self.printed.finish()
+
+    def on_cancel(self):
+        return self.printed.finish()
 
 
 class NextCopy(State):

@@ -154,6 +154,7 @@ MAKE = {
     "NotSent": lambda cls, w: cls(Result("not-sent", "", "refused")),
     "PrintSlip": _slip,
     "PrintTrouble": _slip,
+    "Approved": lambda cls, w: cls(_printed(w)),
     "NextCopy": lambda cls, w: cls(_printed(w)),
     "PrinterTrouble": lambda cls, w: cls(_printed(w), "cover-open"),
     "AskSupervisor": _void,

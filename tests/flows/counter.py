@@ -41,6 +41,8 @@ class Counter(World):
 
     def walk(self, *steps: tuple) -> None:
         for words, act in steps:
+            if self.display.asleep:
+                self.type("BACK")  # a dark panel is lit by any key
             self.until(lambda words=words: all(word in self.text for word in words.split()))
             if isinstance(act, str):
                 self.type(act)

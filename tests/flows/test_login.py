@@ -172,3 +172,11 @@ def test_sign_off_tells_the_host_and_logs_out(world):
     world.run(3_000)
     world.walk(("6 管理", "6"), ("签退", "2"), ("成功", "ENTER"), ("操作员号", None))
     assert not world.terminal.signed_on()
+
+
+def test_a_panel_that_nobody_looks_at_goes_dark_and_the_key_that_lights_it_does_nothing_else(world):
+    world.run(301_000)
+    assert world.display.asleep
+    world.type("7")
+    assert not world.display.asleep and "操作员号: \n" in world.text
+    world.log_in()

@@ -242,3 +242,10 @@ def test_the_balance_is_shown_and_never_printed(counter):
     assert yuan(fen) in counter.text
     counter.type("ENTER")
     assert yuan(fen) not in counter.paper and counter.record() is None
+
+
+def test_where_nothing_is_printed_the_result_is_on_the_screen():
+    counter = Counter(parameters={"slip.copies": 0})
+    counter.log_in()
+    counter.walk(("管理", "1"), ("请输入金额", "1234 ENTER"), ("请挥卡", tap("debit")), ("交易成功 12.34", "ENTER"), ("管理", None))
+    assert counter.terminal.ledger.open() == []
