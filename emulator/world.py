@@ -144,6 +144,7 @@ class World:
         for port in (self.vault, self.reader):
             port.close()
         self.printer.power_off()
+        self.display.screen, self.display.asleep = None, False
         self.keypad.give_back()
 
     # -- time
