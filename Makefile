@@ -55,7 +55,7 @@ fixtures: $(READY_TO_TEST) ## records the sample screens anew; look at the diffe
 	@$(PY) -m tests.record_screens
 
 screenshot: $(READY_TO_TEST) ## docs/screenshot.png, taken from the running page
-	@$(PY) -m tools.screenshot
+	@$(PY) -m tests.record_screenshot
 
 bench: $(READY_TO_TEST) ## our figures beside the peers', in one table; ARGS="codecs start" for a part
 	@$(PY) -m tools.bench $(ARGS)

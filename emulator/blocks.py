@@ -31,7 +31,7 @@ def half_blocks(rows: Sequence[str]) -> list[str]:
     lines = []
     for y in range(0, len(rows), 2):
         lower = rows[y + 1] if y + 1 < len(rows) else "." * len(rows[y])
-        lines.append("".join(_HALVES[(a == "#") + 2 * (b == "#")] for a, b in zip(rows[y], lower)))
+        lines.append("".join(_HALVES[(a == "#") + 2 * (b == "#")] for a, b in zip(rows[y], lower, strict=True)))
     return lines
 
 

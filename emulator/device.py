@@ -25,8 +25,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import io
 import os
+import random
 import secrets
 import sqlite3
 import sys
@@ -36,6 +38,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from PIL import Image
 
 from drivers import board as boards
 from drivers.libcrypto import CryptoError
@@ -65,6 +69,7 @@ SECTIONS = ("power", "screen", "leds", "sounds", "paper", "cards", "faults", "ru
 
 OFF_S = 15.0  # the button: how long the firmware may take to end in good order
 SETTLE_S = 0.008  # a picture crosses the bus in several transfers: a face is shown them together
+SWITCH_S = 0.0005  # a chip's thread is not kept waiting by one that reads a picture: drivers wait milliseconds for an answer
 SOUNDS = 32  # tones remembered
 TORN = 20  # pieces of paper remembered
 
@@ -146,6 +151,8 @@ class Device:
         self._faults = dict.fromkeys((name for name, _, _ in FAULTS), False)
         self._closed = False
         self.board = boards.load("emulator")
+        sys.setswitchinterval(SWITCH_S)
+        _learn_to_read(self.board.parts["display"]["size"])
         with contextlib.ExitStack() as made:
             made.enter_context(_taken(bench / "lock"))
             self.town = self._make_town(bench, acquirer_port)
@@ -175,7 +182,7 @@ class Device:
         parts = self.board.parts
         panel = parts["display"]
         self._panel = PANELS[panel["driver"]](size=panel["size"], log=self._heard)
-        self._panel.on_change = lambda: self.changes.touch("screen")
+        self._panel.on_change = lambda: self._touched("screen")
         self._seen: Seen | None = None
         self._seen_version = 0
         self._seen_lock = threading.Lock()
@@ -189,7 +196,7 @@ class Device:
 
         light = parts["light"]
         self._lamps = Lamps(
-            self.wires.gpio, light["pins"], light.get("active_low", False), lambda _: self.changes.touch("leds"), self._heard
+            self.wires.gpio, light["pins"], light.get("active_low", False), lambda _: self._touched("leds"), self._heard
         )
         self._sounds: deque[Sound] = deque(maxlen=SOUNDS)
         self._sounding: tuple[int, float] | None = None
@@ -203,7 +210,7 @@ class Device:
         self._printer = PrinterChip(
             self.wires.add_uart(printer["bus"]),
             PRINTERS[printer["profile"]],
-            Paper(lambda: self.changes.touch("paper")),
+            Paper(lambda: self._touched("paper")),
             0 if fast else PAPER_SPEED,
             self._heard,
         )
@@ -213,6 +220,9 @@ class Device:
         made.callback(self._reader.close)
         self._reader.start()
 
+    def _touched(self, section: str) -> None:
+        self.changes.touch(section)
+
     def _heard(self, kind: str, text: str) -> None:
         """What a chip or the acquirer tells of itself."""
         if kind in ("iso8583", "apdu", "power"):
@@ -221,6 +231,7 @@ class Device:
             self._log.add("wire", text if kind == "wire" else f"{kind}: {text}")
         if kind == "iso8583":
             self.changes.touch("books")
+            self.changes.touch("rules")  # a `next` may have been used up
 
     def _apdu(self, direction: str, apdu: bytes) -> None:
         self._log.add("apdu", describe_command(apdu) if direction == "command" else describe_answer(apdu))
@@ -541,13 +552,13 @@ class Device:
         if since is not None and since <= self.changes.number:
             if self.changes.wait(since, wait_s) > since:
                 threading.Event().wait(SETTLE_S)
-            sections = self.changes.newer(since)
         else:
-            since, sections = 0, list(SECTIONS)
+            since = 0
+        # The number comes first: what changes from here on is told again next time, and nothing is told never.
         number = self.changes.number
         state: dict[str, Any] = {"number": number, "session": self.session}
-        for section in sections:
-            state[section] = self._log_state(since) if section == "log" else getattr(self, f"_{section}_state")()
+        for section in self.changes.newer(since):
+            state[section] = self._log_state(since, number) if section == "log" else getattr(self, f"_{section}_state")()
         return state
 
     def _power_state(self) -> str:
@@ -589,8 +600,9 @@ class Device:
         books = self.books()
         return {"postings": books.postings, "balances_fen": books.balances_fen}
 
-    def _log_state(self, since: int) -> list[dict[str, Any]]:
-        return [entry._asdict() | {"at_ms": round(entry.at_ms, 1)} for entry in self.log_since(since)]
+    def _log_state(self, since: int, number: int) -> list[dict[str, Any]]:
+        entries = [entry for entry in self.log_since(since) if entry.number <= number]
+        return [entry._asdict() | {"at_ms": round(entry.at_ms, 1)} for entry in entries]
 
     # -- the end
 
@@ -615,6 +627,13 @@ _BITS = str.maketrans(".#", "01")
 
 def _squeezed(text: str) -> str:
     return "".join(text.split())
+
+
+@functools.lru_cache(maxsize=4)
+def _learn_to_read(size: tuple[int, int]) -> None:
+    """Half a second of learning the alphabet, before anything runs that has a clock."""
+    width, height = size
+    eyes.read(Image.frombytes("1", size, random.Random(1).randbytes(width * height // 8)))
 
 
 @contextlib.contextmanager

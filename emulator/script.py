@@ -130,7 +130,7 @@ class Player:
         self._need(self.device.wait_screen(text, self.patience_s), "not on the screen")
 
     def expect_no_screen(self, text: str) -> None:
-        gone = self.device.until(lambda: not self.device.shows(text), self.patience_s)
+        gone = self.device.until(lambda: self.device.screen.sight.exact and not self.device.shows(text), self.patience_s)
         self._need(gone, "still on the screen")
 
     def expect_paper(self, text: str) -> None:

@@ -68,7 +68,7 @@ def draw(device: Device, size: tuple[int, int], command: str, answer: str) -> li
     large = columns >= WIDE_ENOUGH[0] and rows >= WIDE_ENOUGH[1]
     screen = blocks.framed(blocks.half_blocks(pixels) if large else blocks.braille(pixels))
     width = len(screen[0])
-    lamps = " ".join((GREEN if number < "4" else RED) + "●" + PLAIN if lit else DIM + "○" + PLAIN for number, lit in device.leds.items())
+    lamps = " ".join(_lamp(number, lit) for number, lit in device.leds.items())
     on_reader = " ".join(device.on_reader) or "—"
     status = fit(f"电源 {device.power}  卡 {on_reader}  灯 ", width - 7) + lamps
     left = [*screen, status]
@@ -82,11 +82,15 @@ def draw(device: Device, size: tuple[int, int], command: str, answer: str) -> li
         right = ["┌" + "─" * paper_width + "┐", *("│" + fit(line, paper_width) + "│" for line in paper)]
         right.append("└" + "─" * paper_width + "┘")
         right += [" " * (paper_width + 2)] * (rows - 2 - len(right))
-        left = [a + "  " + b for a, b in zip(left, right)]
+        left = [a + "  " + b for a, b in zip(left, right, strict=True)]
     left.append(BOLD + fit(answer, columns - 1) + PLAIN)
     hint = "数字 Enter Esc Backspace Delete ↓ . | :tap debit  :remove card  :tear  :plug  :quit"
     left.append(fit(command, columns - 1) if command else DIM + fit(hint, columns - 1) + PLAIN)
     return left
+
+
+def _lamp(number: str, lit: bool) -> str:
+    return (RED if number == "4" else GREEN) + "●" + PLAIN if lit else DIM + "○" + PLAIN
 
 
 class Face:
@@ -208,7 +212,7 @@ class Face:
         if len(lines) != len(self._drawn):
             out.append("\x1b[2J")
             self._drawn = [""] * len(lines)
-        for row, (line, drawn) in enumerate(zip(lines, self._drawn), 1):
+        for row, (line, drawn) in enumerate(zip(lines, self._drawn, strict=True), 1):
             if line != drawn:
                 out.append(f"\x1b[{row};1H\x1b[2K{line}")
         self._drawn = lines

@@ -145,7 +145,7 @@ class World:
             port.close()
         self.printer.power_off()
         self.display.screen, self.display.asleep = None, False
-        self.keypad.give_back()
+        self.keypad.power_off()
 
     # -- time
     def step(self, until_ms: int) -> bool:

@@ -15,7 +15,8 @@ follows the moves that result, draws the screen, and only then looks at the next
 A handler returns None to stay or the State to go to. The move must be declared in `leads_to`; states named in
 GLOBAL_MOVES can be reached from anywhere. An undeclared move, or an exception in a handler, raises when the
 machine is strict (tests). In the field it leads to the fault page, which says by the phase of the open
-transaction what became of the money: what the ledger holds decides, not where the program was.
+transaction what became of the money: what the ledger holds decides, not where the program was. A store that is
+full or damaged is no defect: wherever it refuses, the page StoreTrouble says so.
 
 While a state is UNTOUCHABLE (between "sent" and "result written") no key reaches it and STOP waits.
 
@@ -26,6 +27,7 @@ that does nothing else.
 from firmware.events import (
     BACK, CANCEL, CLEAR, CLOCK_JUMP, CONFIRM, DEADLINE, DIGITS, DOUBLE_ZERO, DOWN, GLOBAL, KEY, LOW_POWER, PART, STOP, TAMPER, Event,
 )  # fmt: skip
+from firmware.ports import StoreError
 from firmware.screens import Screen
 
 TYPE_CHECKING = False
@@ -44,7 +46,7 @@ KEYS = {
 }
 
 # Reached from any state: by a global event or by a fault.
-GLOBAL_MOVES = ("Fault", "Tampered", "Stopping", "PowerLow")
+GLOBAL_MOVES = ("Fault", "StoreTrouble", "Tampered", "Stopping", "PowerLow")
 
 MOVES_AT_ONCE = 16  # states entered by one event before it counts as a loop
 
@@ -264,6 +266,8 @@ class Machine:
             result = handler(*args)
             if isinstance(result, State):
                 self._goes = result
+        except StoreError as trouble:
+            self._store_trouble(trouble)
         except Exception as fault:  # any fault in any handler must end on a page, never in a dead terminal
             if self.strict:
                 raise
@@ -277,6 +281,8 @@ class Machine:
             count += 1
             try:
                 self._enter(state, count)
+            except StoreError as trouble:
+                self._store_trouble(trouble)
             except Exception as fault:  # as above
                 if self.strict:
                     raise
@@ -310,21 +316,37 @@ class Machine:
         code = terminal.report(where, fault)
         if where == "Fault":
             return
-        terminal.abandon()
         page = self._make("Fault")
         page.code = code
+        page.money = terminal.money_state()
+        terminal.abandon()
         self._goes = page
+
+    def _store_trouble(self, trouble):
+        """The store refuses: it holds what it held before, and the page says what that means for the money."""
+        terminal = self.terminal
+        kind = type(trouble).__name__
+        terminal.log("store: %s in %s" % (kind, type(self.state).__name__))
+        if type(self.state).__name__ == "StoreTrouble":
+            return
+        page = self._make("StoreTrouble")
+        page.kind = kind
+        page.money = terminal.money_state()
+        terminal.abandon()
+        self._goes = page
+
+    def _page(self):
+        return self.terminal.texts.resolve(self.state.screen())
 
     def _draw(self):
         if self._goes is not None or self.state is None:
             return
-        try:
-            screen = self.terminal.texts.resolve(self.state.screen())
-        except Exception as fault:  # a text that cannot be filled in must not blind the terminal
-            if self.strict:
-                raise
-            self.terminal.report("screen", fault)
-            return
+        shown = []
+        self._guard(lambda: shown.append(self._page()))
+        if not shown:  # a page that cannot be drawn would leave the one before it standing
+            self._follow()
+            self._guard(lambda: shown.append(self._page()))
+        screen = shown[0] if shown else self._shown
         if screen != self._shown:
             self._shown = screen
             self.terminal.display.show(screen)

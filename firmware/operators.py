@@ -25,6 +25,17 @@ def role(number: str) -> str:
     return SUPERVISOR if number == "00" else SYSTEM if number == "99" else CLERK
 
 
+def _read(value):
+    """The row of a record; None when it is none."""
+    try:
+        row = json.loads(value.decode())
+        if isinstance(row["wrong"], int) and isinstance(row["left_ms"], int) and row["wrong"] >= 0 and row["left_ms"] >= 0:
+            return row
+    except (ValueError, KeyError, TypeError, RuntimeError):  # RuntimeError: nested too deeply
+        pass
+    return None
+
+
 class Operators:
     def __init__(self, store: "object", parameter: "object", now_ms: "object") -> None:
         self._store = store
@@ -32,9 +43,13 @@ class Operators:
         self._now_ms = now_ms
         self._rows = {}
         self._since = {}  # number -> ticks when `left_ms` was right
+        self.bad = []  # numbers whose record is damaged: locked, as after too many tries
         for number, value in store.range("operators"):
-            self._rows[number] = json.loads(value.decode())
+            self._rows[number] = _read(value)
             self._since[number] = now_ms()
+            if self._rows[number] is None:
+                self._rows[number] = {"wrong": 0, "left_ms": parameter("operators.lock_minutes") * 60_000}
+                self.bad.append(number)
         if not self._rows:
             for number in FACTORY:
                 self._rows[number] = {"wrong": 0, "left_ms": 0}
@@ -56,10 +71,12 @@ class Operators:
         """A wrong password, on disk when this returns. Tries left; 0: locked."""
         row = dict(self._rows[number])
         row["wrong"] += 1
+        self._rows[number] = row  # counts even if it cannot be written
         left = self._parameter("operators.tries") - row["wrong"]
         if left <= 0:
             row["wrong"] = 0
             row["left_ms"] = self._parameter("operators.lock_minutes") * 60_000
+            self._since[number] = self._now_ms()
         self._write(number, row)
         return max(0, left)
 

@@ -144,12 +144,19 @@ class Terminal:
         if not self.signed_on() and self.vault.state == "ready":
             self.tasks.start(session.sign_on_alone(self))
 
-    def resolve_behind(self) -> None:
-        """Reverses what is unknown, now and again until nothing is left; an open transaction does it itself."""
-        if self._resolving or not self.ledger.to_reverse() or self.vault.state != "ready":
+    def resolve_behind(self, at_once: bool = True) -> None:
+        """Reverses what is unknown, now (or after `reversal.again_s`) and again until nothing is left.
+
+        While a transaction is open it waits: that one resolves on its own way to the host.
+        """
+        try:
+            if self._resolving or not self.ledger.to_reverse() or self.vault.state != "ready":
+                return
+        except StoreError:
+            self.log("what is to be reversed cannot be read")
             return
         self._resolving = True
-        if self.draft is None:
+        if at_once and self.draft is None:
             self.tasks.start(session.resolve(self), self._resolved)
         else:
             self._resolved(None)

@@ -122,14 +122,14 @@ class Browser:
     def until(self, script: str, *arguments: Any, seconds: float = PATIENCE_S) -> Any:
         """Waits until the script returns something true, looking at each frame inside the page; returns it."""
         wait = (
-            "const done = arguments[arguments.length - 1], given = [...arguments].slice(0, -2), end = performance.now() + arguments["
-            "arguments.length - 2];"
+            "const given = [...arguments].slice(0, -2), [seconds, done] = [...arguments].slice(-2);"
+            "const end = performance.now() + seconds * 1000;"
             "const check = function () {" + script + "};"
             "(function look() { let value; try { value = check.apply(null, given); } catch (error) { value = null; }"
             " if (value || performance.now() > end) done(value || null); else setTimeout(look, 16); })();"
         )
         self._ask("POST", "/timeouts", {"script": int(seconds * 1000) + 5000})
-        value = self._ask("POST", "/execute/async", {"script": wait, "args": [*arguments, seconds * 1000]})
+        value = self._ask("POST", "/execute/async", {"script": wait, "args": [*arguments, seconds]})
         if not value:
             raise WebDriverError(f"not within {seconds} s: {script}")
         return value

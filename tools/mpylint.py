@@ -27,8 +27,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools.mpy_subset import (
-    ENCODINGS, MODULES, NEVER_CALLED, NO_ATTRIBUTE, NO_BUILTIN, NO_KEYWORD, NO_METHOD, OUTSIDE, REGEX_UNKNOWN, TYPE_NAMES,
-)  # fmt: skip
+    ENCODINGS,
+    MODULES,
+    NEVER_CALLED,
+    NO_ATTRIBUTE,
+    NO_BUILTIN,
+    NO_KEYWORD,
+    NO_METHOD,
+    OUTSIDE,
+    REGEX_UNKNOWN,
+    TYPE_NAMES,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 # folder: packages of this project that its files may import
@@ -292,7 +301,7 @@ class _Reader(ast.NodeVisitor):
                 self.say(node, "keyword", "%s(%s=)" % (name, keyword.arg))
         if _star_after_keyword(node):
             self.say(node, "star-order", name)
-        if name in NO_METHOD and isinstance(node.func, ast.Attribute) and not name.startswith("_") and not _is_self(node.func.value):
+        if name in NO_METHOD and name[0] != "_" and isinstance(node.func, ast.Attribute) and not _is_self(node.func.value):
             self.say(node, "method", name)
         check = getattr(self, "_call_" + name, None)
         if check:
@@ -480,27 +489,27 @@ def check(source: str, path: str, own: set[str]) -> list[Finding]:
     return [Finding(path, *one) for one in sorted(set(kept))]
 
 
-def sources(folder: str) -> list[Path]:
+def sources(folder: str, root: Path = ROOT) -> list[Path]:
     """The sources below a folder of the project, or a file itself, without those that MicroPython never sees."""
-    place = ROOT / folder
+    place = root / folder
     found = [place] if place.is_file() else sorted(place.rglob("*.py"))
-    return [path for path in found if path.relative_to(ROOT).as_posix() not in LEFT_OUT]
+    return [path for path in found if path.relative_to(root).as_posix() not in LEFT_OUT]
 
 
-def check_folder(folder: str) -> list[Finding]:
+def check_folder(folder: str, root: Path = ROOT) -> list[Finding]:
     """What is wrong below one folder of the project, or with one file of it."""
     own = next((own for name, own in FOLDERS.items() if folder == name or folder.startswith(name + "/")), {"firmware"})
     findings = []
-    for path in sources(folder):
-        findings += check(path.read_text(encoding="utf-8"), path.relative_to(ROOT).as_posix(), own)
+    for path in sources(folder, root):
+        findings += check(path.read_text(encoding="utf-8"), path.relative_to(root).as_posix(), own)
     return findings
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], root: Path = ROOT) -> int:
     findings = []
     for folder in argv or list(FOLDERS):
         try:
-            findings += check_folder(folder.rstrip("/"))
+            findings += check_folder(folder.rstrip("/"), root)
         except SyntaxError as error:
             print("%s:%s: %s" % (error.filename, error.lineno, error.msg))
             return 1

@@ -22,10 +22,12 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 OLDEST = (3, 11)
 FONTS = "/usr/share/fonts"
+WENQUANYI = ("wenquanyi_9pt.pcf", "wenquanyi_9pt.pcf.gz")
+UNIFONT = ("unifont.otf", "unifont.ttf")
 LIBCRYPTO = ("libcrypto.so.3", "libcrypto.so.1.1", "libcrypto.3.dylib")
 
 
-def has_file(*names: str) -> bool:
+def has_file(names: "tuple[str, ...]") -> bool:
     """Whether a file of one of these names is anywhere below the folder of fonts."""
     return any(name in files for _, _, files in os.walk(FONTS) for name in names)
 
@@ -44,8 +46,8 @@ def has_library(names: "tuple[str, ...]") -> bool:
 PACKAGES = (
     ("python3-venv", "run", lambda: importlib.util.find_spec("ensurepip") or (VENV / "bin" / "python").exists(), ""),
     ("libssl3", "run", lambda: has_library(LIBCRYPTO), "the vault has no cipher"),
-    ("xfonts-wqy", "run", lambda: has_file("wenquanyi_9pt.pcf", "wenquanyi_9pt.pcf.gz"), "screens are in English"),
-    ("fonts-unifont", "run", lambda: has_file("unifont.otf", "unifont.ttf"), "rare characters are boxes"),
+    ("xfonts-wqy", "run", lambda: has_file(WENQUANYI), "screens are in English"),
+    ("fonts-unifont", "run", lambda: has_file(UNIFONT), "rare characters are boxes"),
     ("openssl", "test", lambda: shutil.which("openssl"), "TLS is not tested"),
     ("strace", "test", lambda: shutil.which("strace"), "the order of syncs is not tested"),
     ("chromium", "test", lambda: shutil.which("chromium") or shutil.which("google-chrome"), "the page is not tested"),
@@ -91,15 +93,17 @@ def install(names: "list[str]") -> None:
         print(error, file=sys.stderr)
 
 
-def gpio_requirements() -> str:
-    """The file that brings RPi.GPIO to this machine; "" for a desktop, which needs none."""
-    if not platform.machine().startswith(("arm", "aarch64")):
-        return ""
+def board_model() -> str:
+    """What the board calls itself; "" where it does not say."""
     try:
-        model = Path("/proc/device-tree/model").read_text(errors="replace")
+        return Path("/proc/device-tree/model").read_text(errors="replace")
     except OSError:
-        model = ""
-    if "Raspberry Pi" not in model:
+        return ""
+
+
+def gpio_requirements(machine: str, model: str) -> str:
+    """The file that brings RPi.GPIO to this board; "" for a desktop, which needs none."""
+    if not machine.startswith(("arm", "aarch64")) or "Raspberry Pi" not in model:
         return ""
     return "requirements-pi5.txt" if "Raspberry Pi 5" in model else "requirements-pi.txt"
 
@@ -132,7 +136,8 @@ def prepare(purpose: str) -> int:
     if lacking:
         install([name for name, _ in lacking])
     inside = make_venv()
-    files = [REQUIREMENTS[purpose]] + ([gpio_requirements()] if gpio_requirements() else [])
+    gpio = gpio_requirements(platform.machine(), board_model())
+    files = [REQUIREMENTS[purpose]] + ([gpio] if gpio else [])
     print("installing Python packages: %s" % " ".join(files), flush=True)
     command = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     for name in files:

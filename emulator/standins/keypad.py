@@ -47,6 +47,12 @@ class StandIn:
             # Named now, because the loop goes on before the key is pressed.
             self._world.later(place * pace_ms, lambda name=name: self.tap(name))
 
+    def power_off(self) -> None:
+        """The driver forgets what it saw, and the fingers leave."""
+        self._taker = None
+        self._held, self._down = set(), frozenset()
+        self._moves += 1
+
     def _move(self, held):
         self._held = held
         self._moves += 1

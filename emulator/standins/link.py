@@ -67,6 +67,7 @@ class StandIn:
         self.merged = False
         self.late_ms = 0
         self._open: dict = {}
+        self._under_way: list = []  # what has left us and has not reached the host
 
     # The port.
 
@@ -95,16 +96,19 @@ class StandIn:
         self.reach("link:send")
         if not self.deaf and self.cut != "before":
             # The host goes on with what has left us, whatever becomes of the connection.
-            cut = self.cut
-            self.world.later(self.travel_ms, lambda: self._arrive(ticket, talk, data, cut))
+            parcel = (ticket, talk, data, self.cut)
+            self._under_way.append(parcel)
+            self.world.later(self.travel_ms, lambda: self._deliver(parcel))
         self.reach("link:sent")
         if self.cut:
             self._later(2 * self.travel_ms, ticket, lambda talk: self._end(ticket, "broken"))
 
     def close(self, ticket: int | None = None) -> None:
-        """Ends one connection, or all of them: the device has lost its power."""
+        """Ends one connection, or all of them: the device has lost its power. What is under way arrives all the same."""
         if ticket is None:
             self._open.clear()
+            while self._under_way:
+                self._deliver(self._under_way[0])
         else:
             self._open.pop(ticket, None)
 
@@ -126,6 +130,11 @@ class StandIn:
     def _up(self, ticket, talk, host):
         talk.receive = host()
         self.world.post(Event(LINK_UP, ticket, None))
+
+    def _deliver(self, parcel):
+        if parcel in self._under_way:  # else it has arrived when the power went
+            self._under_way.remove(parcel)
+            self._arrive(*parcel)
 
     def _arrive(self, ticket, talk, data, cut):
         answers = talk.receive(data)

@@ -15,7 +15,7 @@ ALL = (
     query.Transactions, query.TransactionPage, query.FindTransaction, query.Totals,
     manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator, manage.OperatorList, manage.Device,
     common.Notice,
-    trouble.Fault, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
+    trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
 )  # fmt: skip
 BY_NAME = {state.__name__: state for state in ALL}
 

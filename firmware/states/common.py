@@ -3,6 +3,7 @@
 from firmware.events import SECRET_READY, SECRET_TYPED
 from firmware.machine import State
 from firmware.operators import PASSWORD_DIGITS, role
+from firmware.ports import StoreError
 from firmware.screens import Screen
 from firmware.tasks import Ask, More, Tell
 
@@ -106,7 +107,10 @@ class Secret(State):
     def on_done(self, result):
         operators = self.terminal.operators
         if result == "right":
-            operators.right(self.operator)
+            try:
+                operators.right(self.operator)
+            except StoreError:
+                self.terminal.log("operator %s: the store refuses, his wrong tries stay counted" % self.operator)
             return self.on_right()
         if result == "wrong":
             self.terminal.sound("error")

@@ -92,6 +92,7 @@ class Menu(State):
         self.room = ROWS * COLUMNS if short else ROWS
         terminal.light("idle")
         terminal.sign_on_behind()
+        terminal.resolve_behind(at_once=False)  # its round has just ended, or a restart began one
 
     def screen(self):
         terminal = self.terminal

@@ -30,6 +30,30 @@ class Fault(State):
         return home(self.terminal)
 
 
+class StoreTrouble(State):
+    """The store is full, read-only or damaged. Nothing was changed; what needs no writing goes on."""
+
+    leads_to = HOME
+    deadline_ms = 60_000
+
+    def __init__(self, kind="StoreError", money="money.not_taken"):
+        self.kind = kind
+        self.money = money
+
+    def enter(self):
+        self.terminal.light("error")
+        self.terminal.sound("error")
+
+    def screen(self):
+        return Screen("store.trouble", ("store." + self.kind, self.money, "do.store"), keys=OK, style="alert")
+
+    def on_confirm(self):
+        return home(self.terminal)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
 class Tampered(State):
     """The case was opened: the keys are gone. The device comes back only from the technician."""
 

@@ -156,18 +156,18 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("path", "body", "status", "reason"), WRONG, ids=[f"{path}-{body[:24].decode()}" for path, body, _, _ in WRONG])
+@pytest.mark.parametrize(("path", "body", "status", "reason"), WRONG, ids=[f"{row[0]}-{row[1][:24].decode()}" for row in WRONG])
 def test_a_bad_request_is_told_what_is_wrong(server, path, body, status, reason):
     got, reply = post(server, path, body)
     assert got == status
     assert reason in reply["error"]
 
 
-@pytest.mark.parametrize("query", ["since=", "since=x", "since=-1", "since=1&since=2", "since=1e3", "since=" + "9" * 40, "since=%C2%B2"])
-def test_a_number_that_is_none_is_refused(server, query):
-    status, _, body = ask(server, "GET", "/api/state?" + query)
-    assert status == 400 or query == "since="
-    assert status == 200 or "number" in json.loads(body)["error"]
+@pytest.mark.parametrize("since", ["x", "-1", "1&since=2", "1e3", "9" * 40, "%C2%B2", "%00"])
+def test_a_number_that_is_none_is_refused(server, since):
+    status, _, body = ask(server, "GET", "/api/state?since=" + since)
+    assert status == 400
+    assert "number" in json.loads(body)["error"]
 
 
 def test_what_is_posted_is_not_got(server):
@@ -175,7 +175,10 @@ def test_what_is_posted_is_not_got(server):
         assert ask(server, "GET", path)[0] == 405
 
 
-@pytest.mark.parametrize("path", ["/api/", "/api/state/", "/../server.py", "/page/../server.py", "/%2e%2e/server.py", "//etc/passwd", "/index.html"])
+ELSEWHERE = ["/api/", "/api/state/", "/../server.py", "/page/../server.py", "/%2e%2e/server.py", "//etc/passwd", "/index.html"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
 def test_only_the_files_of_the_page_are_served(server, path):
     assert ask(server, "GET", path)[0] == 404
 
@@ -249,7 +252,8 @@ def test_what_a_form_can_send_is_refused(server, kind):
 
 
 def test_no_other_site_is_told_that_it_may_read(server):
-    for method, path, body in (("GET", "/api/state", None), ("OPTIONS", "/api/power", None), ("POST", "/api/paper", {"tear": True})):
+    asked = (("GET", "/api/state", None), ("OPTIONS", "/api/power", None), ("POST", "/api/paper", {"tear": True}))
+    for method, path, body in asked:
         _, headers, _ = ask(server, method, path, body, Origin="https://evil.example")
         assert not [name for name in headers if name.lower().startswith("access-control-")]
 
@@ -326,11 +330,18 @@ def test_closing_lets_go_who_waits_and_leaves_no_thread(tmp_path):
         server.start()
         number = get(server, "/api/state")["number"]
         answers = []
-        watcher = threading.Thread(target=lambda: answers.append(ask(server, "GET", f"/api/state?since={number}")[0]))
+
+        def watch():
+            try:
+                answers.append(ask(server, "GET", f"/api/state?since={number}")[0])
+            except http.client.RemoteDisconnected:
+                answers.append("let go")  # before it was heard
+
+        watcher = threading.Thread(target=watch)
         until(lambda: not serving())
         watcher.start()
         until(serving)
         server.close()
     watcher.join(10)
-    assert answers == [200]
+    assert answers in ([200], ["let go"])
     assert no_threads_but(threads)

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from drivers.store import SqliteStore
-from emulator.device import Busy, CRASHED, FAULTS, OFF, ON
+from emulator.device import CRASHED, FAULTS, OFF, ON, SECTIONS, Busy
 from tests.emulator.bench import TOY, no_threads_but, on, toy_device
 from tests.toys import until
 
@@ -235,9 +236,7 @@ def test_each_key_is_heard(device):
 
 def test_the_state_is_json_and_has_every_section(device):
     state = json.loads(json.dumps(device.state()))
-    assert {"number", "session", "power", "screen", "leds", "sounds", "paper", "cards", "faults", "rules", "stop", "books", "log"} == set(
-        state
-    )
+    assert set(state) == {"number", "session", *SECTIONS}
     assert state["screen"]["width"] == 128 and len(state["screen"]["pixels"]) == 64
     assert state["screen"]["lines"][0] == "TOY"
 
@@ -356,7 +355,8 @@ def test_the_firmware_dies_with_its_emulator(tmp_path):
         "device = Device(sys.argv[2], command=sys.argv[3:] + [sys.argv[2]]); device.power_on()\n"
         "assert device.wait_screen('ready', 20); print(device.pid, flush=True); threading.Event().wait()\n"
     )
-    emulator = subprocess.Popen([sys.executable, "-c", program, str(ROOT), str(tmp_path), *TOY], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", program, str(ROOT), str(tmp_path), *TOY]
+    emulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         pid = int(emulator.stdout.readline())
         assert os.path.exists(f"/proc/{pid}")
@@ -382,8 +382,6 @@ def alive(pid):
 
 def test_random_orders_leave_a_device_that_works(device):
     """Power, cards, faults, keys and tears in any order, from several threads at once."""
-    import random
-
     chance = random.Random(20)
     acts = [
         device.power_on, device.plug, device.crash, device.power_on, device.tear, device.remove_card, lambda: device.tap("debit"),
@@ -406,3 +404,15 @@ def test_random_orders_leave_a_device_that_works(device):
     on(device)
     device.keys("123")
     assert device.wait_screen("123")
+
+
+def test_a_face_that_follows_sees_every_entry_of_the_log_once(device):
+    number, texts = device.state()["number"], []
+    writer = threading.Thread(target=lambda: [device._log.add("wire", f"line {n}") for n in range(500)])
+    writer.start()
+    while "line 499" not in texts:
+        state = device.state(number, 5)
+        number = state["number"]
+        texts += [entry["text"] for entry in state.get("log", ()) if entry["text"].startswith("line ")]
+    writer.join()
+    assert texts == [f"line {n}" for n in range(500)]

@@ -23,7 +23,8 @@ def refusal(tmp_path, text, **others):
 
 
 def test_comments_and_blank_lines_are_skipped(tmp_path):
-    assert steps(tmp_path, "# first\n\npower on   # now\n  keys 01 ENTER\n") == ["main.txt:3: power on", "main.txt:4: keys 01 ENTER"]
+    read = steps(tmp_path, "# first\n\npower on   # now\n  keys 01 ENTER\n")
+    assert read == ["main.txt:3: power on", "main.txt:4: keys 01 ENTER"]
 
 
 def test_an_included_file_is_read_from_beside_the_file_that_says_so(tmp_path):

@@ -31,12 +31,18 @@ def test_no_picture_is_no_lines():
     assert blocks.half_blocks([]) == blocks.braille([]) == []
 
 
-@pytest.mark.parametrize(("given", "width", "fitted"), [("消费ab", 5, "消费a"), ("消费", 3, "消 "), ("a\x1b[2Jb", 6, "a[2Jb "), ("", 2, "  ")])
+FITTED = [("消费ab", 5, "消费a"), ("消费", 3, "消 "), ("a\x1b[2Jb", 6, "a[2Jb "), ("", 2, "  ")]
+
+
+@pytest.mark.parametrize(("given", "width", "fitted"), FITTED)
 def test_text_fits_its_columns_and_brings_no_control_characters(given, width, fitted):
     assert text.fit(given, width) == fitted
 
 
-@pytest.mark.parametrize(("typed", "size"), [(b"\x1b[3~5", 4), (b"\x1b[B", 3), (b"\x1bOB1", 3), (b"\x1b", 1), (b"1", 1), (b"\x1b[", 2), (b"\x1b[9999", 6)])
+TYPED = [(b"\x1b[3~5", 4), (b"\x1b[B", 3), (b"\x1bOB1", 3), (b"\x1b", 1), (b"1", 1), (b"\x1b[", 2), (b"\x1b[9999", 6)]
+
+
+@pytest.mark.parametrize(("typed", "size"), TYPED)
 def test_a_key_of_the_keyboard_is_as_long_as_it_is(typed, size):
     assert text._sequence(typed) == size
 
@@ -104,9 +110,9 @@ def test_keys_and_steps_are_done_and_the_terminal_is_put_back(terminal):
     terminal.wait("reader: speaks")
     terminal.write(b"12\x1b[3~\r")
     terminal.wait("typed 12CLEAR")
-    terminal.write(":second debit\r".encode())
+    terminal.write(b":second debit\r")
     terminal.wait("there is no first card on the reader")
-    terminal.write(":tap xx\x7f\x7fdebit\r".encode())
+    terminal.write(b":tap xx\x7f\x7fdebit\r")
     terminal.wait("tap debit ✓")
     terminal.write(":消费\r".encode())
     terminal.wait("not understood")

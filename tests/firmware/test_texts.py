@@ -36,6 +36,7 @@ MADE = (
 # The longest values that a place can be filled with; a text with places that is not here holds only short ones.
 LONGEST = {
     "start.bad_parameter": ("pin.free_fen",),
+    "start.damaged": ("0000000012",),
     "start.version": ("10.20.30", "2026-11-20"),
     "sale.what": (MOST,),
     "void.what": (MOST,),

@@ -54,7 +54,8 @@ function press(token) {
     tail = tail.then(async () => {
       const keys = typed.join(" ");
       typed = [];
-      await fetch("/api/keys", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ keys }) });
+      const reply = await fetch("/api/keys", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ keys }) });
+      if (!reply.ok) say((await reply.json()).error);
     }).catch(() => {});
   }
   wakeSound();
@@ -174,9 +175,10 @@ function drawCards(cards) {
     const picture = make("button", {
       type: "button", class: "bankcard", "data-card": card.name, "data-look": card.bank ? look % 7 : 7, "aria-pressed": String(card.place === "reader"),
       "aria-label": `${card.title} ${card.name} ${card.number}: ${card.place === "reader" ? "拿开 take away" : "放到感应区 put on the reader"}`,
-    }, make("b", { text: card.title }), make("small", { text: card.name }), symbol("chip", "chip"), make("span", { class: "number", text: card.number }), symbol("waves", "mark"));
+    }, make("b", { text: card.title.replace(/ [A-Za-z].*/, "") }), make("small", { text: card.name }), symbol("chip", "chip"), make("span", { class: "number", text: card.number }), symbol("waves", "mark"));
     carry(picture, card);
     const place = make("div", { class: "place", role: "listitem" });
+    if (card.bank) place.append(make("button", { type: "button", class: "holder", title: "持卡人输入密码 The holder types the PIN of this card", "aria-label": `${card.title}: 持卡人输入密码 the holder types the PIN`, text: "输密 PIN", onclick: (event) => { press("PIN:" + card.name); if (event.detail) event.currentTarget.blur(); } }));
     shelf.append(place);
     (card.place === "reader" ? landed : place).append(picture);
     if (focused === card.name) picture.focus({ preventScroll: true });

@@ -1,0 +1,57 @@
+"""What the terminal and the bank each believe, laid side by side, for tests that cut something in between."""
+
+import json
+
+from firmware.ledger import APPROVED, Ledger
+from firmware.money import masked
+
+
+def openings(bank) -> "dict[str, int]":
+    """{card number: fen} before anything was sold: `disagreements` wants it later."""
+    return {pan: bank.balance(pan) for pan in bank.cards()}
+
+
+def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, before: "dict[str, int]") -> "list[str]":
+    """Every way in which the terminal's books and the bank's differ, in words, to the fen; [] when they agree.
+
+    store: the store of the ledger. bank: emulator.acquirer.books.Books. before: `openings` of the bank.
+    """
+    found = []
+    for record in ledger.to_reverse():
+        found.append("%s %s is open: %s" % (record["kind"], record["trace"], record["phase"]))
+
+    records = ledger.newest(100_000)
+    ours = sorted(
+        (record["batch"], record["trace"], record["fen"])
+        for record in records
+        if record["kind"] == "sale" and record["phase"] == APPROVED and not record.get("void")
+    )
+    theirs = sorted(bank.standing(terminal))
+    if ours != theirs:
+        found.append("sales that stand: the terminal has %s, the bank %s" % (ours, theirs))
+    if not bank.balanced():
+        found.append("the bank's own books do not balance")
+
+    approved = [record for record in records if record["phase"] == APPROVED]
+    signs = {"sale": 1, "void": -1}
+    net = sum(signs[record["kind"]] * record["fen"] for record in approved)
+    if net != bank.takings(merchant):
+        found.append("the merchant is owed %d fen by the terminal's books, %d by the bank's" % (net, bank.takings(merchant)))
+    for batch, kept in store.range("totals"):
+        counted = {}
+        for record in approved:
+            if record["batch"] == batch:
+                count, fen = counted.get(record["kind"], (0, 0))
+                counted[record["kind"]] = [count + 1, fen + record["fen"]]
+        if counted != json.loads(kept):
+            found.append("totals of batch %s: kept %s, counted %s" % (batch, json.loads(kept), counted))
+
+    for pan, balance in before.items():
+        spent = sum(signs[record["kind"]] * record["fen"] for record in approved if record["pan"] == masked(pan))
+        if balance - spent != bank.balance(pan):
+            found.append("card %s: spent %d fen, the bank says %d" % (masked(pan), spent, balance - bank.balance(pan)))
+
+    traces = [(record["batch"], record["trace"]) for record in records]
+    if len(set(traces)) != len(traces):
+        found.append("a trace number was used twice")
+    return found

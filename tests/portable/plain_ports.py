@@ -1,0 +1,519 @@
+"""A shop in one file, in the subset that MicroPython runs: every port in memory, a person, and a host that is a function.
+
+    shop = Shop()
+    shop.power_on()
+    shop.type("01 ENTER 0000 ENTER")
+    shop.until("Menu")
+
+Time is a number; nothing waits. The keys are no keys: a "MAC" is a hash of a word and the data, and what is sealed is
+turned round. What is tested here is that the whole terminal runs, not how it enciphers.
+"""
+
+import json
+from binascii import hexlify
+from hashlib import sha256
+from heapq import heappop, heappush
+
+from firmware import events
+from firmware.events import Event
+from firmware.iso8583 import frame, unionpay
+from firmware.ports import StoreFull
+from firmware.states import catalogue
+from firmware.terminal import Terminal
+from tests.portable.plain_card import PlainCard
+
+START_S = 1795142040  # 2026-11-20 02:34 UTC
+TERMINAL, MERCHANT = "KF000001", "898110153310001"
+SETTINGS = (
+    ("terminal.number", TERMINAL),
+    ("merchant.number", MERCHANT),
+    ("merchant.name", "开付小店"),
+    ("host.address", "host"),
+    ("host.port", 8583),
+)
+PASSWORDS = (("01", "0000"), ("00", "123456"), ("99", "12345678"))
+LENGTHS = {"00": 6, "99": 8}
+
+
+def digest(*parts):
+    return sha256(b"|".join(parts)).digest()
+
+
+def mac(data):
+    return hexlify(digest(b"mac", data))[:8].upper()
+
+
+class Store:
+    """Records in a dict. full: every commit that writes raises StoreFull."""
+
+    def __init__(self):
+        self.records = {}
+        self.full = False
+
+    def commit(self, rows, sync=True):
+        if self.full:
+            raise StoreFull("full")
+        for table, key, value, index in rows:
+            if value is None:
+                self.records.pop((table, key), None)
+            else:
+                self.records[table, key] = (bytes(value), index)
+
+    def get(self, table, key):
+        return self.records.get((table, key), (None, None))[0]
+
+    def range(self, table, index=None, low="", high=None, newest=False, limit=None):
+        keys = sorted([key for name, key in self.records if name == table])
+        keys = [key for key in keys if key >= low and (high is None or key < high)]
+        if index is not None:
+            keys = [key for key in keys if self.records[table, key][1] == index]
+        if newest:
+            keys.reverse()
+        return [(key, self.records[table, key][0]) for key in keys[:limit]]
+
+
+class Keypad:
+    """A press goes to who borrowed the keys, or to the terminal."""
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.taker = None
+
+    def borrow(self, taker):
+        self.taker = taker
+
+    def give_back(self):
+        self.taker = None
+
+    def press(self, name):
+        if self.taker is not None:
+            self.taker(name)
+        else:
+            self.shop.post(Event(events.KEY, 0, name))
+
+
+class Vault:
+    """Passwords by number, three slots, and entries typed on the keypad."""
+
+    mode = "software"
+    approved = False
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.state = "ready"
+        self.passwords = dict(PASSWORDS)
+        self.slots = {"master": bytes(16)}
+        self.typed = ""
+        self.first = ""
+        self.ticket = 0
+
+    def check_value(self, slot):
+        key = self.slots.get(slot)
+        return None if key is None else digest(key)[:4]
+
+    def load_keys(self, ticket, keys):
+        for _, cryptogram, check in keys:
+            if digest(cryptogram)[:4] != check:
+                self._answer(ticket, events.VAULT_REFUSED, "check-value")
+                return
+        for slot, cryptogram, _ in keys:
+            self.slots[slot] = cryptogram
+        self._answer(ticket, events.VAULT_DONE, None)
+
+    def mac(self, ticket, data):
+        self._answer(ticket, events.VAULT_DONE, mac(data))
+
+    def check_mac(self, ticket, data, value):
+        self._answer(ticket, events.VAULT_DONE, mac(data) == value)
+
+    def seal(self, ticket, data):
+        self._answer(ticket, events.VAULT_DONE, bytes([b ^ 0x5A for b in data]))
+
+    def unseal(self, ticket, sealed):
+        self._answer(ticket, events.VAULT_DONE, bytes([b ^ 0x5A for b in sealed]))
+
+    def is_factory(self, operator):
+        return self.passwords.get(operator) == dict(PASSWORDS).get(operator, "0000")
+
+    def add_operator(self, ticket, operator):
+        self.passwords[operator] = "0000"
+        self._answer(ticket, events.VAULT_DONE, None)
+
+    def remove_operator(self, ticket, operator):
+        del self.passwords[operator]
+        self._answer(ticket, events.VAULT_DONE, None)
+
+    def enter_pin(self, ticket, pan, minimum, maximum):
+        def finish():
+            if not self.typed:
+                return (events.SECRET_STOPPED, "bypass")
+            if len(self.typed) < minimum:
+                return None
+            return (events.SECRET_READY, digest(b"pin", self.typed.encode(), pan.encode())[:8])
+
+        self._enter(ticket, maximum, finish)
+
+    def enter_password(self, ticket, operator, purpose):
+        def finish():
+            if len(self.typed) < LENGTHS.get(operator, 4):
+                return None
+            if purpose == "check":
+                return (events.SECRET_READY, "right" if self.typed == self.passwords.get(operator) else "wrong")
+            if purpose == "new":
+                self.first = self.typed
+                return (events.SECRET_READY, "weak" if self.typed == self.passwords[operator] else "ok")
+            if self.typed != self.first:
+                return (events.SECRET_READY, "different")
+            self.passwords[operator] = self.typed
+            return (events.SECRET_READY, "set")
+
+        self._enter(ticket, LENGTHS.get(operator, 4), finish)
+
+    def stop(self, ticket):
+        if ticket == self.ticket:
+            self.shop.keypad.give_back()
+            self.ticket = 0
+
+    def wipe(self):
+        self.slots = {}
+        self.state = "wiped"
+
+    def _enter(self, ticket, most, finish):
+        self.ticket = ticket
+        self.typed = ""
+
+        def take(name):
+            ended = None
+            if name in events.DIGITS:
+                self.typed = (self.typed + name)[:most]
+            elif name == events.CLEAR:
+                self.typed = ""
+            elif name == events.BACK:
+                self.typed = self.typed[:-1]
+            elif name == events.CANCEL:
+                ended = (events.SECRET_STOPPED, "cancel")
+            elif name == events.CONFIRM:
+                ended = finish()
+            if ended is None:
+                self._answer(ticket, events.SECRET_TYPED, len(self.typed))
+            else:
+                self.shop.keypad.give_back()
+                self._answer(ticket, ended[0], ended[1])
+
+        self.shop.keypad.borrow(take)
+
+    def _answer(self, ticket, name, value):
+        self.shop.later(1, lambda: self.shop.post(Event(name, ticket, value)))
+
+
+class Display:
+    """Keeps the screen."""
+
+    size = (128, 64)
+
+    def __init__(self):
+        self.screen = None
+
+    def show(self, screen):
+        self.screen = screen
+
+    def contrast(self, level):
+        pass
+
+    def sleep(self):
+        pass
+
+    def wake(self):
+        pass
+
+
+class Printer:
+    """paper: lines. out: whether there is none left."""
+
+    columns = 32
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.paper = []
+        self.out = False
+
+    def print(self, ticket, job):
+        if self.out:
+            self.shop.post(Event(events.PRINT_STOPPED, ticket, ("paper-out", 0)))
+            return
+        for _, text in job:
+            self.paper.append(str(text))
+        self.shop.later(50, lambda: self.shop.post(Event(events.PRINT_DONE, ticket, None)))
+
+    def status(self):
+        return "paper-out" if self.out else "ok"
+
+
+class Reader:
+    """A card that is laid on when the terminal looks for one."""
+
+    state = "ready"
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.card = None
+        self.ticket = 0
+
+    def place(self, card):
+        self.card = card
+        if self.ticket:
+            self.shop.post(Event(events.CARD_FOUND, self.ticket, "A"))
+
+    def activate(self, ticket):
+        self.ticket = ticket
+        if self.card is not None:
+            self.shop.post(Event(events.CARD_FOUND, ticket, "A"))
+
+    def transmit(self, ticket, apdu):
+        reply = self.card.apdu(apdu) if self.card is not None else None
+        if reply is None:
+            self.shop.later(5, lambda: self.shop.post(Event(events.CARD_LOST, ticket, "removed")))
+        else:
+            self.shop.later(5, lambda: self.shop.post(Event(events.CARD_REPLY, ticket, reply)))
+
+    def release(self, ticket):
+        self.card = None
+        self.ticket = 0
+        self.shop.later(5, lambda: self.shop.post(Event(events.CARD_GONE, ticket, None)))
+
+    def cancel(self, ticket):
+        self.ticket = 0
+        self.card = None
+
+
+class Link:
+    """Carries whole frames to `shop.host`. lose: so many answers are lost on their way, after the host has booked."""
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.open = []
+        self.down = False
+        self.lose = 0
+
+    def connect(self, ticket, where):
+        if self.down:
+            self.shop.later(20, lambda: self.shop.post(Event(events.LINK_DOWN, ticket, "refused")))
+            return
+        self.open.append(ticket)
+        self.shop.later(20, lambda: self.shop.post(Event(events.LINK_UP, ticket, None)))
+
+    def send(self, ticket, data):
+        answer = self.shop.host.answer(data)
+        if self.lose:
+            self.lose -= 1
+            return
+        half = len(answer) // 2
+        for piece, ms in ((answer[:half], 30), (answer[half:], 31)):
+            self.shop.later(ms, self._hears(ticket, piece))
+
+    def _hears(self, ticket, piece):
+        def hear():
+            if ticket in self.open:
+                self.shop.post(Event(events.LINK_DATA, ticket, piece))
+
+        return hear
+
+    def close(self, ticket):
+        if ticket in self.open:
+            self.open.remove(ticket)
+
+
+class Host:
+    """Signs on, books, undoes. books: trace -> fen of what stands; decline: the code of the next answer, or ""."""
+
+    def __init__(self):
+        self.codec = unionpay.codec()
+        self.books = {}
+        self.decline = ""
+        self.seen = []
+
+    def answer(self, packet):
+        deframer = frame.Deframer()
+        deframer.feed(packet)
+        asked = deframer.next()
+        mti, fields = self.codec.unpack(asked.body)
+        self.seen.append(mti)
+        reply = {n: fields[n] for n in (3, 4, 11, 41, 42, 49, 60) if n in fields}
+        reply.update({12: "103500", 13: "1120", 37: "%012d" % len(self.seen), 39: "00"})
+        if mti == "0800":
+            key = bytes(range(16))
+            reply[62] = (key + digest(key)[:4]) * 2
+            reply[60] = "00000007003"
+        elif mti != "0820":
+            assert fields[64] == mac(asked.body[:-8])
+            reply[39] = self.book(mti, fields)
+            if mti == "0200" and reply[39] == "00":
+                reply[38] = "A12345"
+            reply[64] = bytes(8)
+        body = self.codec.pack(unionpay.reply_to(mti), reply)
+        if 64 in reply:
+            body = body[:-8] + mac(body[:-8])
+        return frame.pack(frame.answering(asked.tpdu), asked.header, body)
+
+    def book(self, mti, fields):
+        trace = fields[11]
+        if mti == "0400":
+            undone = self.books.pop(trace, None)
+            return "25" if undone is None else "00"
+        if self.decline:
+            code, self.decline = self.decline, ""
+            return code
+        if fields[3] == "200000":
+            return "25" if self.books.pop(unionpay.read_original(fields[61]).trace, None) is None else "00"
+        self.books[trace] = unionpay.fen(fields[4])
+        return "00"
+
+
+class Clock:
+    def __init__(self, shop):
+        self.shop = shop
+
+    def ticks_ms(self):
+        return self.shop.ms - self.shop.on_ms
+
+    def utc_s(self):
+        return START_S + self.shop.ms // 1000
+
+
+class Chance:
+    def random(self, n):
+        return digest(b"chance")[:n]
+
+
+class Text:
+    def encode(self, text):
+        return text.encode()
+
+    def decode(self, data):
+        return "".join([chr(b) if b < 128 else "?" for b in data])
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+class Shop:
+    """The world: `ms` is its time; `store`, `vault` and `host` outlive the terminal."""
+
+    def __init__(self, language="en"):
+        self.ms = 0
+        self.on_ms = 0
+        self.count = 0
+        self.plans = []
+        self.events = []
+        self.host = Host()
+        self.store = Store()
+        self.store.commit([("parameters", name, json.dumps(value).encode(), None) for name, value in SETTINGS])
+        self.keypad = Keypad(self)
+        self.vault = Vault(self)
+        self.display = Display()
+        self.printer = Printer(self)
+        self.reader = Reader(self)
+        self.link = Link(self)
+        self.log = Log()
+        self.ports = {
+            "display": self.display, "keypad": self.keypad, "contactless": self.reader, "vault": self.vault,
+            "printer": self.printer, "link": self.link, "store": self.store,
+            "clock": Clock(self), "random": Chance(), "text": Text(), "log": self.log,
+        }  # fmt: skip
+        self.board = {"name": "plain", "parameters": {"operators.force_change": False, "language": language}}
+        self.machine = None
+        self.terminal = None
+
+    def post(self, event):
+        self.events.append(event)
+
+    def later(self, ms, act):
+        self.count += 1
+        heappush(self.plans, (self.ms + ms, self.count, act))
+
+    def power_on(self):
+        self.on_ms = self.ms
+        self.terminal = Terminal(self.ports, self.board)
+        self.machine = catalogue.power_on(self.terminal, True)
+        self.post(Event(events.PART, 0, ("contactless", "ready")))
+
+    def plug(self):
+        """No power: what was not in the store is gone."""
+        self.events = []
+        self.plans = []
+        self.keypad.give_back()
+        self.reader.cancel(0)
+        self.link.open = []
+        self.vault.ticket = 0
+        self.machine = None
+
+    def step(self):
+        """The next thing that happens; False when nothing ever will."""
+        if self.events:
+            self.machine.handle(self.events.pop(0))
+            return True
+        due = self.machine.tasks.next_due()
+        due = None if due is None else due + self.on_ms
+        if self.plans and (due is None or self.plans[0][0] <= due):
+            at, _, act = heappop(self.plans)
+            self.ms = max(self.ms, at)
+            act()
+            return True
+        if due is None:
+            return False
+        self.ms = max(self.ms, due)
+        self.machine.tick()
+        return True
+
+    def run(self, ms):
+        """Lets so much time pass."""
+        end = self.ms + ms
+        woken = []
+        self.later(ms, lambda: woken.append(1))
+        while not woken:
+            self.step()
+        assert self.ms == end
+
+    @property
+    def state(self):
+        return type(self.machine.state).__name__
+
+    @property
+    def text(self):
+        screen = self.display.screen
+        return "\n".join([screen.title, screen.big] + list(screen.lines) + [text for _, text in screen.menu])
+
+    def until(self, wanted, within_ms=120000):
+        """Until a state of that name is reached, or one of those names."""
+        wanted = (wanted,) if isinstance(wanted, str) else wanted
+        end = self.ms + within_ms
+        while self.state not in wanted or self.events:
+            assert self.ms <= end and self.step(), "%s instead of %s: %s" % (self.state, wanted, self.text)
+
+    def type(self, words):
+        for word in words.split():
+            for key in [word] if word in events.KEYS else list(word):
+                self.keypad.press(key)
+                self.run(5)
+
+    def tap(self, card=None):
+        self.until("PresentCard")
+        self.reader.place(card or PlainCard())
+
+    def log_in(self):
+        self.until("Login")
+        self.type("01 ENTER 0000 ENTER")
+        self.until("Menu")
+        self.run(1000)
+
+    def choose(self, row):
+        """Presses the digit of the clerk's menu that opens a row."""
+        self.until("Menu")
+        self.type(str(row))
+
+
