@@ -52,7 +52,7 @@ from emulator.chips.gpio import Buzzer, KeyMatrix, Lamps
 from emulator.chips.oled import Sh1106Chip, Ssd1306Chip
 from emulator.chips.pn532 import Pn532Chip
 from emulator.chips.printer import PrinterChip
-from emulator.hands import Hands, keys_of
+from emulator.hands import Hands, Keypad, keys_of
 from emulator.livelog import Entry, LiveLog, describe_answer, describe_command
 from emulator.paper import Paper
 from emulator.process import Process
@@ -142,7 +142,6 @@ class Device:
         bench.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.session = secrets.token_hex(4)
         self.changes = Changes(SECTIONS)
-        self._pad = Changes(("keypad",))
         self._log = LiveLog(lambda: self.changes.touch("log"), log)
         self.power = OFF
         self._asked: str | None = None
@@ -189,10 +188,10 @@ class Device:
         self.wires.add_i2c(panel["bus"], {panel["address"]: self._panel})
 
         keypad = parts["keypad"]
-        self._rows = keypad["rows"]
-        self._matrix = KeyMatrix(self.wires.gpio, self._rows, keypad["columns"], keypad["keys"])
-        self.wires.gpio.watch(self._rows[-1:], lambda: self._pad.touch("keypad"))
-        self._hands = Hands(self._matrix.press, self._matrix.release, self._keypad_at_rest, self._mark, self._reacted)
+        matrix = KeyMatrix(self.wires.gpio, keypad["rows"], keypad["columns"], keypad["keys"])
+        self._keypad = Keypad(self.wires, keypad["rows"], lambda: self.power == ON)
+        made.callback(self._keypad.close)
+        self._hands = Hands(matrix, self._keypad)
 
         light = parts["light"]
         self._lamps = Lamps(
@@ -320,7 +319,7 @@ class Device:
             if asked is None:
                 self._log.add("power", f"the firmware ended by itself, status {status}")
             self._set_power(CRASHED)
-        self._pad.touch("keypad")
+        self._keypad.moved()
 
     def _lose_power(self) -> None:
         for chip in (self._panel, self._reader, self._printer):
@@ -348,21 +347,6 @@ class Device:
     def _type(self, keys: list[str]) -> None:
         self._log.add("key", "1 key" if len(keys) == 1 else f"{len(keys)} keys")
         self._hands.type(keys)
-
-    def _keypad_at_rest(self, rest: bool, seconds: float) -> bool:
-        """The driver rests with all rows driven low and looks for keys with rows let go (`drivers/keypad.py`)."""
-        page = self.wires.gpio
-        return self._pad.until(
-            lambda: self.power != ON or all(page.is_output(row) for row in self._rows) == rest, seconds
-        )
-
-    def _mark(self) -> int:
-        return self.changes.number
-
-    def _reacted(self, mark: int, seconds: float) -> bool:
-        return self.changes.until(
-            lambda: self.power != ON or max(self.changes.of("screen"), self.changes.of("sounds")) > mark, seconds
-        )
 
     def tap(self, name: str) -> None:
         """Puts this card, and no other, on the reader."""
@@ -612,7 +596,6 @@ class Device:
             return
         self._closed = True
         self.changes.close()
-        self._pad.close()
         self._made.close()
 
     def __enter__(self) -> Device:

@@ -9,21 +9,31 @@
 Digits are typed one by one; the key 00 is "." or "*", as on the page's keyboard. Names are those of
 `firmware.events.KEYS`, or the Chinese words on the keys.
 
-The firmware debounces (three samples of 5 ms) and may be late on a busy machine. So a finger does what a person's
-does: it stays down until the terminal has reacted by sound or picture, not less than HOLD_S and not more than
-PATIENT_S, for some keys are rightly answered by nothing. The next one comes when the keypad has seen this one go.
+The firmware debounces and may be late on a busy machine, so a finger does not count milliseconds: it stays down until
+the keypad has made up its mind, and the next one comes when the keypad is at rest again. Both can be seen on the wires
+(`Keypad`).
 """
 
 from __future__ import annotations
 
+import os
+import select
 import threading
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from drivers.gpio_page import WAKE_NAME, open_pipe, ring
+from emulator.changes import Changes
 from firmware.events import BACK, CANCEL, CLEAR, CONFIRM, DIGITS, DOUBLE_ZERO, DOWN, KEYS
 
-HOLD_S = 0.024
-PATIENT_S = 0.200
+if TYPE_CHECKING:
+    from emulator.chips.gpio import KeyMatrix
+    from emulator.wires import Wires
+
+DECIDE_S = 0.5  # no driver thinks longer about a key
 REST_S = 1.0  # a keypad that does not come to rest for so long is not there
+LOOK_S = 0.001
 MOST_KEYS = 500
 
 NAMES = {name: name for name in KEYS if not name.isdigit()} | {
@@ -55,42 +65,64 @@ def keys_of(text: str, pin: Callable[[str], str]) -> list[str]:
     return keys
 
 
-class Hands:
-    """Types on a key matrix. One pair: who comes second waits until the first has finished.
+class Keypad:
+    """What the wires tell of the firmware's keypad driver (`drivers/keypad.py`).
 
-    press, release           of the matrix, by the key's name
-    at_rest(rest, wait_s)    waits until the keypad sees no key down (rest), or some key (not rest)
-    mark()                   a number; what the terminal does later has a higher one
-    reacted(mark, wait_s)    waits until it has done something since then
+    At rest it holds all rows low. To look for keys it lets them go, scans until its mind is made up, and sleeps until
+    something wakes it; so a wake that was sent while it scans is taken when it has decided.
+
+    watched()   whether a driver runs at all
     """
 
-    def __init__(
-        self,
-        press: Callable[[str], None],
-        release: Callable[[str], None],
-        at_rest: Callable[[bool, float], object],
-        mark: Callable[[], int],
-        reacted: Callable[[int, float], object],
-    ) -> None:
-        self._press = press
-        self._release = release
-        self._at_rest = at_rest
-        self._mark = mark
-        self._reacted = reacted
+    def __init__(self, wires: Wires, rows: tuple[int, ...], watched: Callable[[], bool]) -> None:
+        self._page = wires.gpio
+        self._rows = rows
+        self._watched = watched
+        self._moves = Changes(("row",))
+        self._bell = open_pipe(os.path.join(wires.folder, WAKE_NAME))
+        self._page.watch(rows[-1:], self.moved)
+
+    def moved(self) -> None:
+        """A row is driven otherwise than before, or the driver is gone."""
+        self._moves.touch("row")
+
+    @property
+    def resting(self) -> bool:
+        return not self._watched() or all(map(self._page.is_output, self._rows))
+
+    def wait_rest(self) -> None:
+        """Until it sees no key down."""
+        self._moves.until(lambda: self.resting, REST_S)
+
+    def wait_decided(self) -> None:
+        """After a key went down: until it knows."""
+        self._moves.until(lambda: not self._watched() or not self.resting, REST_S)
+        ring(self._bell)
+        end = time.monotonic() + DECIDE_S
+        while self._watched() and time.monotonic() < end and select.select([self._bell], [], [], 0)[0]:
+            time.sleep(LOOK_S)
+
+    def close(self) -> None:
+        self._moves.close()
+        os.close(self._bell)
+
+
+class Hands:
+    """Types on a key matrix. One pair: who comes second waits until the first has finished."""
+
+    def __init__(self, matrix: KeyMatrix, keypad: Keypad) -> None:
+        self._matrix = matrix
+        self._keypad = keypad
         self._lock = threading.Lock()
-        self._never = threading.Event()
 
     def type(self, keys: list[str]) -> None:
-        """Presses the keys one after the other; returns when the last is up again."""
+        """Presses the keys one after the other; returns when the last is up again and the keypad knows it."""
         with self._lock:
             for key in keys:
-                self._at_rest(True, REST_S)
-                before = self._mark()
-                self._press(key)
+                self._keypad.wait_rest()
+                self._matrix.press(key)
                 try:
-                    self._at_rest(False, REST_S)
-                    self._never.wait(HOLD_S)
-                    self._reacted(before, PATIENT_S - HOLD_S)
+                    self._keypad.wait_decided()
                 finally:
-                    self._release(key)
-            self._at_rest(True, REST_S)
+                    self._matrix.release(key)
+            self._keypad.wait_rest()

@@ -81,6 +81,10 @@ class Calendar:
     def trusted(self) -> bool:
         return self.confirmed and self._clock.utc_s() + self._zone_s + self.offset_s >= self.floor_s
 
+    def used(self, seconds: int) -> None:
+        """This date is written in the ledger now: it is never earlier again."""
+        self.floor_s = max(self.floor_s, seconds)
+
     def jumped(self, ms: int) -> None:
         """The board's clock was set by somebody: keep our time where it was, and trust it less."""
         self.offset_s -= ms // 1000

@@ -17,6 +17,7 @@ class Draft:
         self.entry = "01"  # F22, first two digits
         self.cvm = "none"
         self.pin_block = None
+        self.pin_key = None  # check value of the key that the block was made with
         self.pin_bypassed = False
         self.original = None  # the record that this one undoes
         self.original_pan = ""  # the number it was made with: the same card must come back
@@ -41,10 +42,13 @@ class Draft:
         self.cvm = outcome.cvm
 
     def anew(self) -> "Draft":
-        """The same wish again: same kind, amount and original; a new card, a new trace number."""
+        """The same wish again: same kind, amount and original; a new tap, a new trace number."""
         other = Draft(self.row)
         other.fen = self.fen
         other.original = self.original
         other.original_pan = self.original_pan
         other.tries = self.tries + 1
+        if self.card is None:  # a void without card: the number is the vault's
+            other.pan = self.pan
+            other.expiry = self.expiry
         return other

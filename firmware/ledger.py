@@ -26,11 +26,15 @@ Tables of the store:
 A void that is open (SENT, REVERSING, APPROVED) holds its original: `void` in the original's record is the void's
 number. When the void is declined or reversed the original is free again.
 
+What cannot be read as what was written is listed in `damaged` and passed over, never overwritten: a record by its
+number; "counters", which then go on behind the newest record; "totals", which are then counted anew.
+
 Source: host.md §3 (trace, batch), §6; design: written before sent.
 """
 
 import json
 
+from firmware import calendar
 from firmware.events import DIGITS
 
 SENT, APPROVED, DECLINED, REVERSING, REVERSED = "sent", "approved", "declined", "reversing", "reversed"
@@ -50,8 +54,22 @@ class LedgerError(Exception):
     """A step that the phases do not allow: a defect, never a matter of the world."""
 
 
+COUNTERS = (
+    ("trace", 0), ("batch", 1), ("record", 0), ("offset_s", 0), ("confirmed", False), ("at_s", 0), ("signed_on_s", 0),
+)  # fmt: skip
+SHAPE = (("id", int), ("fen", int), ("kind", str), ("phase", str), ("trace", str), ("batch", str))
+
+
 def _key(number):
     return "%010d" % number
+
+
+def _parsed(value):
+    """What the JSON says; None when it is none."""
+    try:
+        return json.loads(value.decode())
+    except (ValueError, RuntimeError):  # RuntimeError: nested too deeply
+        return None
 
 
 class Ledger:
@@ -59,10 +77,8 @@ class Ledger:
 
     def __init__(self, store: "object") -> None:
         self._store = store
-        found = store.get("counters", "now")
-        self.counters = {"trace": 0, "batch": 1, "record": 0, "offset_s": 0, "confirmed": False, "at_s": 0, "signed_on_s": 0}
-        if found is not None:
-            self.counters.update(json.loads(found.decode()))
+        self.damaged = []
+        self.counters = self._load_counters()
         self._totals = self._load_totals()
 
     # -- counters
@@ -101,9 +117,57 @@ class Ledger:
         counters.update(changes)
         return counters
 
+    def _load_counters(self):
+        counters = dict(COUNTERS)
+        found = self._store.get("counters", "now")
+        if found is not None:
+            kept = _parsed(found)
+            if isinstance(kept, dict) and all([isinstance(kept.get(name, start), (int, bool)) for name, start in COUNTERS]):
+                counters.update(kept)
+                if 0 <= counters["trace"] <= LAST_TRACE and 0 <= counters["batch"] <= LAST_TRACE and counters["record"] >= 0:
+                    return counters
+            self.damaged.append("counters")
+        return self._counters_behind(self._store.range("transactions", None, "", None, True, 1))
+
+    def _counters_behind(self, newest):
+        """The counters as the newest record leaves them: no number is given out twice."""
+        counters = dict(COUNTERS)
+        if newest:
+            counters["record"] = int(newest[0][0])
+            for record in self.newest(1):
+                counters["trace"], counters["batch"] = int(record["trace"]), int(record["batch"])
+                try:
+                    counters["at_s"] = calendar.seconds(calendar.parse_stamp(record.get("at", "")))
+                except ValueError:
+                    pass
+        return counters
+
     def _load_totals(self):
         found = self._store.get("totals", self.batch)
-        return json.loads(found.decode()) if found is not None else {}
+        if found is None:
+            return {}
+        totals = _parsed(found)
+        try:
+            if all([len(totals[kind]) == 2 and int(totals[kind][0]) >= 0 and int(totals[kind][1]) >= 0 for kind in totals]):
+                return totals
+        except (TypeError, KeyError, ValueError):
+            pass
+        self.damaged.append("totals")
+        return self._counted()
+
+    def _counted(self):
+        """The totals of this batch, from its records."""
+        totals = {}
+        before = 0
+        while True:
+            records = self.newest(100, before)
+            for record in records:
+                if record["batch"] == self.batch and record["phase"] == APPROVED:
+                    count, fen = totals.get(record["kind"], (0, 0))
+                    totals[record["kind"]] = [count + 1, fen + record["fen"]]
+            if len(records) < 100:
+                return totals
+            before = records[-1]["id"]
 
     def totals(self) -> "dict":
         """{kind: [count, fen]} of the approved transactions of this batch; a reversed one is not in it."""
@@ -162,7 +226,8 @@ class Ledger:
 
     def printed(self, record: "dict", copies: int) -> None:
         """How many copies came out; not synced, a lost mark only offers the slip again."""
-        new = dict(record)
+        # The stored one: while the page stood the reversal of a void may have changed it.
+        new = self.get(record["id"]) or dict(record)
         new["printed"] = max(copies, new.get("printed", 0))
         new["slip"] = False
         self._store.commit([self._row(new)], False)
@@ -210,14 +275,27 @@ class Ledger:
         return ("transactions", _key(record["id"]), json.dumps(record).encode(), "open" if busy else None)
 
     # -- questions
+    def _read(self, key, value):
+        """The record; None when it is damaged."""
+        record = _parsed(value)
+        try:
+            if all([isinstance(record[name], kind) for name, kind in SHAPE]) and record["phase"] in PHASES:
+                return record
+        except (TypeError, KeyError):
+            pass
+        if key not in self.damaged:
+            self.damaged.append(key)
+        return None
+
     def get(self, number: int) -> "dict | None":
         found = self._store.get("transactions", _key(number))
-        return None if found is None else json.loads(found.decode())
+        return None if found is None else self._read(_key(number), found)
 
     def by_trace(self, trace: str) -> "dict | None":
         """The record of this batch with that trace number."""
         found = self._store.get("traces", self.batch + trace)
-        return None if found is None else self.get(int(found.decode()))
+        number = 0 if found is None else _parsed(found.lstrip(b"0"))
+        return self.get(number) if isinstance(number, int) and number else None
 
     def last(self) -> "dict | None":
         """The newest record."""
@@ -226,11 +304,22 @@ class Ledger:
     def newest(self, limit: int, before: int = 0) -> "list[dict]":
         """Records, newest first; with `before` those older than that number."""
         high = _key(before) if before else None
-        return [json.loads(value.decode()) for _, value in self._store.range("transactions", None, "", high, True, limit)]
+        found = []
+        while True:
+            wanted = limit - len(found)
+            rows = self._store.range("transactions", None, "", high, True, wanted)
+            for key, value in rows:
+                record = self._read(key, value)
+                if record is not None:
+                    found.append(record)
+                high = key
+            if len(found) == limit or len(rows) < wanted:
+                return found
 
     def open(self) -> "list[dict]":
         """Records that want something done, oldest first."""
-        return [json.loads(value.decode()) for _, value in self._store.range("transactions", "open")]
+        records = [self._read(key, value) for key, value in self._store.range("transactions", "open")]
+        return [record for record in records if record is not None]
 
     def to_reverse(self) -> "list[dict]":
         return [record for record in self.open() if record["phase"] in (SENT, REVERSING)]

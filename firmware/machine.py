@@ -18,7 +18,7 @@ machine is strict (tests). In the field it leads to the fault page, which says b
 transaction what became of the money: what the ledger holds decides, not where the program was. A store that is
 full or damaged is no defect: wherever it refuses, the page StoreTrouble says so.
 
-While a state is UNTOUCHABLE (between "sent" and "result written") no key reaches it and STOP waits.
+While a state is UNTOUCHABLE (between "sent" and "result written") no key reaches it, and STOP and LOW_POWER wait.
 
 A state that is RESTING lets the panel go dark at its deadline; the next event lights it, and a key that only does
 that does nothing else.
@@ -129,6 +129,7 @@ class Machine:
         self.state = None  # type: State | None
         self.stopped = False
         self.stop_wanted = False
+        self.power_low = False  # noticed, and not yet said
         self.moves = 0
         self._task = None
         self._deadline = 0
@@ -155,6 +156,9 @@ class Machine:
         else:
             self._answer(event)
         self._follow()
+        if self.power_low and not self.state.untouchable:
+            self._guard(self._power_page)
+            self._follow()
         if self.stop_wanted and not self.state.untouchable and not self.stopped:
             self._guard(self._make, "Stopping")
             self._follow()
@@ -244,12 +248,17 @@ class Machine:
             self.stop_wanted = True
         elif event.name == LOW_POWER:
             terminal.power = event.value
-            if event.value <= terminal.parameter("power.stop_percent") and not self.state.untouchable:
-                terminal.abandon()
-                return self._make("PowerLow")
+            self.power_low = event.value <= terminal.parameter("power.stop_percent")
         elif event.name == CLOCK_JUMP:
-            terminal.calendar.jumped(event.value)
+            terminal.clock_jumped(event.value)
         return None
+
+    def _power_page(self):
+        self.power_low = False
+        page = self._make("PowerLow")
+        page.money = self.terminal.money_state()
+        self.terminal.abandon()
+        return page
 
     def _make(self, name):
         return self.terminal.make_state(name)
@@ -287,6 +296,7 @@ class Machine:
                 if self.strict:
                     raise
                 self._fault(fault)
+                count = 0
 
     def _enter(self, state, count):
         old = self.state
@@ -298,7 +308,7 @@ class Machine:
                 raise UndeclaredMove("%s does not lead to %s" % (type(old).__name__, name))
             self.tasks.cancel(self._task)
             self._task = None
-            old.leave()
+            self._leave(old)
         if self._dark:
             self._light()
         self.state = state
@@ -308,6 +318,14 @@ class Machine:
         result = state.enter()
         if result is not None:
             self._goes = result
+
+    def _leave(self, state):
+        try:
+            state.leave()
+        except Exception as fault:  # who cannot even leave is left all the same, or the fault page would never be reached
+            if self.strict:
+                raise
+            self.terminal.report(type(state).__name__, fault)
 
     def _fault(self, fault):
         """The field's way out of a defect: note it, let the ledger decide the money, show the page."""

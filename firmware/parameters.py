@@ -7,21 +7,22 @@ Provisioning, the host's download and the technician write through `check`.
 
 import json
 
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL
+from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Settings
+from firmware.events import DIGITS
 
 REQUIRED = "required"  # no default: an unprovisioned device says so
 
 # name: (kind, default, minimum or length, maximum)
 TABLE = {
     # who the device is
-    "terminal.number": ("text", REQUIRED, 8, 8),
-    "merchant.number": ("text", REQUIRED, 15, 15),
+    "terminal.number": ("code", REQUIRED, 8, 8),
+    "merchant.number": ("code", REQUIRED, 15, 15),
     "merchant.name": ("text", REQUIRED, 1, 40),
     # the host
     "host.address": ("text", REQUIRED, 1, 253),
     "host.port": ("number", REQUIRED, 1, 65535),
     "host.tls": ("switch", False, 0, 0),
-    "host.authority": ("text", "", 0, 100000),
+    "host.authority": ("pages", "", 0, 100000),
     "host.tpdu": ("digits", "6000030000", 10, 10),
     "host.header": ("digits", "603100310100", 12, 12),
     "host.connect_ms": ("number", 10000, 100, 60000),
@@ -62,8 +63,16 @@ TABLE = {
     "time.zone_minutes": ("number", 480, -720, 840),
     "power.stop_percent": ("number", 5, 0, 50),
     # cards
-    "emv.aids": ("json", DEFAULT_AIDS, None, None),
-    "emv.terminal": ("json", DEFAULT_TERMINAL, None, None),
+    "emv.aids": ("table", DEFAULT_AIDS, lambda value: Settings(value), None),
+    "emv.terminal": ("table", DEFAULT_TERMINAL, lambda value: Settings(DEFAULT_AIDS, value), None),
+}
+
+# Kinds of text: what a character must be, and what to call it.
+TEXTS = {
+    "text": (lambda c: c >= " " and c != "\x7f", "text"),
+    "pages": (lambda c: True, "text"),
+    "code": (lambda c: " " < c < "\x7f", "letters and digits"),
+    "digits": (lambda c: c in DIGITS, "digits"),
 }
 
 
@@ -86,12 +95,15 @@ def check(name: str, value: object) -> object:
     elif kind == "choice":
         if value not in low:
             raise ParameterError("%s: takes one of %s" % (name, ", ".join(low)))
-    elif kind in ("text", "digits"):
-        if not isinstance(value, str) or not low <= len(value) <= high or (kind == "digits" and not value.isdigit()):
-            raise ParameterError("%s: takes %s, %d to %d" % (name, "digits" if kind == "digits" else "text", low, high))
-    elif kind == "json":
-        if not isinstance(value, (list, dict)):
-            raise ParameterError("%s: takes a table" % name)
+    elif kind in TEXTS:
+        fits, what = TEXTS[kind]
+        if not isinstance(value, str) or not low <= len(value) <= high or not all([fits(c) for c in value]):
+            raise ParameterError("%s: takes %s, %d to %d" % (name, what, low, high))
+    elif kind == "table":
+        try:
+            low(value)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ParameterError("%s: %s" % (name, error if isinstance(error, ValueError) else "takes a table"))
     return value
 
 
@@ -114,7 +126,7 @@ class Parameters:
         for name, value in store.range("parameters"):
             try:
                 self._values[name] = check(name, json.loads(value.decode()))
-            except (ValueError, UnicodeError):  # JSON that is none, or not what the parameter takes
+            except (ValueError, RuntimeError):  # no JSON, JSON nested too deeply, or not what the parameter takes
                 self.bad.append(name)
 
     def __call__(self, name: str) -> "object":

@@ -57,6 +57,8 @@ class Terminal:
         self._emv = None
         self._session_open = False
         self._resolving = False
+        self._signing = None  # the sign-on that goes on behind the pages
+        self._keeping = None  # what writes the locks down
 
     # -- time
     def now_ms(self) -> int:
@@ -64,6 +66,14 @@ class Terminal:
 
     def calendar_stamp(self) -> str:
         return calendar.stamp(self.calendar.now())
+
+    def clock_jumped(self, ms: int) -> None:
+        """Somebody set the board's clock by so much. The offset to it is written: after a restart the old one would be wrong."""
+        self.calendar.jumped(ms)
+        try:
+            self.ledger.note(offset_s=self.calendar.offset_s, confirmed=False)
+        except StoreError:
+            self.log("the clock's offset cannot be written")
 
     # -- parts
     def has(self, port: str) -> bool:
@@ -88,6 +98,20 @@ class Terminal:
         code = "%04X" % (crc32(("%s %s" % (where, kind)).encode()) & 0xFFFF)
         self.log("fault %s: %s in %s" % (code, kind, where))
         return code
+
+    def log_damage(self) -> None:
+        """What was found unreadable at the start, a line each."""
+        for what, names in (("parameter", self.parameter.bad), ("ledger", self.ledger.damaged), ("operator", self.operators.bad)):
+            for name in names:
+                self.log("damaged: %s %s" % (what, name))
+
+    def unusable(self) -> str:
+        """Why nobody may log in at all: "wiped", "broken" (keys), "unapproved" (production mode), "unprovisioned"; "" when all is well."""
+        if self.vault.state in ("wiped", "broken"):
+            return self.vault.state
+        if self.parameter("mode") == "production" and not self.vault.approved:
+            return "unapproved"
+        return "unprovisioned" if self.parameter.missing() or self.vault.state == "empty" else ""
 
     # -- the host
     def where(self) -> "dict":
@@ -141,8 +165,12 @@ class Terminal:
     # -- the background: what goes on behind the pages
     def sign_on_behind(self) -> None:
         """Signs on without keeping anybody waiting."""
-        if not self.signed_on() and self.vault.state == "ready":
-            self.tasks.start(session.sign_on_alone(self))
+        if self._going_on(self._signing) or self.signed_on() or self.vault.state != "ready":
+            return
+        self._signing = self.tasks.start(session.sign_on_alone(self))
+
+    def _going_on(self, task):
+        return task is not None and not task.ended
 
     def resolve_behind(self, at_once: bool = True) -> None:
         """Reverses what is unknown, now (or after `reversal.again_s`) and again until nothing is left.
@@ -176,7 +204,9 @@ class Terminal:
 
     def keep_locks(self) -> None:
         """Lets lock-outs run down while the device is on."""
-        self.tasks.start(self._later(60_000), self._minute)
+        locked = any([self.operators.left_ms(number) for number in self.operators.numbers()])
+        if locked and not self._going_on(self._keeping):
+            self._keeping = self.tasks.start(self._later(60_000), self._minute)
 
     def _minute(self, _result):
         try:
@@ -192,7 +222,9 @@ class Terminal:
         draft, self.draft = self.draft, None
         if draft is not None and draft.record is not None and draft.record["phase"] == "sent":
             try:
-                self.ledger.unknown(draft.record, "98")
+                stored = self.ledger.get(draft.record["id"])
+                if stored is not None and stored["phase"] == "sent":
+                    self.ledger.unknown(stored, "98")
             except StoreError:
                 self.log("the result of %s cannot be written" % draft.record["trace"])
 
@@ -201,6 +233,7 @@ class Terminal:
         draft = self.draft
         if draft is None or draft.record is None:
             return "money.not_taken"
-        return {"approved": "money.taken", "declined": "money.not_taken", "reversed": "money.returned"}.get(
+        approved = "money.taken" if draft.row.sign > 0 else "money.returned"
+        return {"approved": approved, "declined": "money.not_taken", "reversed": "money.returned"}.get(
             draft.record["phase"], "money.unknown"
         )

@@ -105,13 +105,19 @@ def card_data(pan: str, expiry: str) -> bytes:
 
 
 def sealed_of(record: "dict") -> bytes:
-    return a2b_base64(record["sealed"])
+    """ValueError when the record has none."""
+    try:
+        return a2b_base64(record["sealed"])
+    except (KeyError, TypeError):
+        raise ValueError("nothing sealed")
 
 
 def parse_card_data(data: bytes) -> "tuple[str, str]":
     """ValueError when it is not what `card_data` made."""
-    pan, expiry = json.loads(data.decode())
-    return pan, expiry
+    pair = json.loads(data.decode())
+    if not isinstance(pair, list) or len(pair) != 2 or not all([isinstance(part, str) for part in pair]):
+        raise ValueError("no card data")
+    return pair[0], pair[1]
 
 
 def reversal(terminal: "object", record: "dict", pan: str, expiry: str) -> "tuple[str, dict]":

@@ -112,7 +112,10 @@ def _reply(terminal, ticket, mti, sent, signed):
     deframer = frame.Deframer()
     until = terminal.now_ms() + terminal.parameter("host.reply_ms")
     while True:
-        event = yield More(ticket, within_ms=max(1, until - terminal.now_ms()))
+        left = until - terminal.now_ms()
+        if left <= 0:  # bytes that never stop are no answer either
+            return Answer(True, None, "timeout")
+        event = yield More(ticket, within_ms=left)
         if event.name != LINK_DATA:
             return Answer(True, None, _why(event))
         try:
@@ -125,19 +128,25 @@ def _reply(terminal, ticket, mti, sent, signed):
                 if not messages.belongs(mti, sent, reply_mti, reply):
                     terminal.log("host: a reply of another message was passed over")
                     continue
-                return (yield from _judge(terminal, packet, sent, reply, signed))
+                return (yield from _judge(terminal, packet, mti, sent, reply, signed))
         except (frame.FrameError, Iso8583Error) as error:
             terminal.log("host: undecodable reply: %s" % error)
             return Answer(True, None, "garbled")
 
 
-def _judge(terminal, packet, sent, reply, signed):
+def _mac_wanted(terminal, mti, code):
+    """Whether a reply counts only with a valid MAC: whatever moves money or ends a reversal does, a decline by parameter."""
+    ends = codes.REVERSED_CODES if mti == "0400" else ()
+    return codes.approved(code) or code in ends or terminal.parameter("host.mac_on_declines")
+
+
+def _judge(terminal, packet, mti, sent, reply, signed):
     """A reply to this request: is it one that counts?"""
     field = messages.mismatch(sent, reply)
     if field:
         terminal.log("host: reply contradicts the request in field %d" % field)
         return Answer(True, None, "mismatch")
-    if signed and (codes.approved(reply[39]) or terminal.parameter("host.mac_on_declines")):
+    if signed and _mac_wanted(terminal, mti, reply[39]):
         good = False
         if 64 in reply:
             event = yield Ask("vault", "check_mac", packet.body[:-8], reply[64])
@@ -159,7 +168,8 @@ def sign_on(terminal: "object") -> "Generator":
     except StoreError:
         return "store"
     mti, fields = messages.sign_on(terminal, trace)
-    answer = yield from exchange(terminal, mti, fields, False)
+    # Once it is sent the host may use new keys that never reach us: signed on is who has got them.
+    answer = yield from exchange(terminal, mti, fields, False, terminal.signed_off)
     if answer.fields is None:
         return answer.why
     if answer.code != "00":
@@ -232,12 +242,13 @@ def reverse(terminal: "object", record: "dict") -> "Generator":
         if record["phase"] == "sent":
             ledger.unknown(record, unionpay.REASON_NO_ANSWER)
         yield Tell("reversing")
-        event = yield Ask("vault", "unseal", messages.sealed_of(record))
-        if event.name != VAULT_DONE:
+        try:
+            event = yield Ask("vault", "unseal", messages.sealed_of(record))
+            pan, expiry = messages.parse_card_data(event.value if event.name == VAULT_DONE else b"")
+        except ValueError:
             terminal.log("reversal of %s: the card number cannot be unsealed" % record["trace"])
             ledger.tried(record)
             return False
-        pan, expiry = messages.parse_card_data(event.value)
         tries = 1 if record.get("rounds") else terminal.parameter("reversal.tries")
         if record.get("rounds") and not terminal.signed_on():
             yield from sign_on(terminal)  # a sign-on that was cut short leaves the host with keys that we never got
@@ -273,6 +284,8 @@ def authorise(terminal: "object", draft: "object") -> "Generator":
     left = yield from resolve_all(terminal)
     if left and draft.row.kept and not draft.released:
         return Result("blocked")
+    if draft.pin_block and draft.pin_key != terminal.vault.check_value("pin"):
+        return Result("not-sent", "", "keys")  # a sign-on on the way here: the host could not read the PIN block
 
     yield Tell("authorising")
     if not draft.row.kept:
@@ -292,7 +305,9 @@ def authorise(terminal: "object", draft: "object") -> "Generator":
     record = messages.record(terminal, draft, trace, event.value)
 
     def write():
-        ledger.sent(record, terminal.calendar.now_s())
+        now_s = terminal.calendar.now_s()
+        ledger.sent(record, now_s)
+        terminal.calendar.used(now_s)
         draft.record = record
 
     answer = yield from exchange(terminal, mti, fields, True, write)

@@ -59,6 +59,14 @@ class Login(Digits):
         self.wrong = False
 
 
+def logged_in(terminal: "object", operator: str) -> State:
+    """The operator's menu; what needs the network begins behind it."""
+    terminal.operator = operator
+    terminal.sign_on_behind()
+    terminal.resolve_behind()
+    return home(terminal)
+
+
 class Password(Secret):
     """The password of a log-in."""
 
@@ -66,13 +74,10 @@ class Password(Secret):
 
     def on_right(self):
         terminal = self.terminal
-        terminal.operator = self.operator
         terminal.sound("ok")
-        terminal.sign_on_behind()
-        terminal.resolve_behind()
         if terminal.parameter("operators.force_change") and terminal.vault.is_factory(self.operator):
-            return NewPassword(forced=True)
-        return home(terminal)
+            return NewPassword(self.operator)
+        return logged_in(terminal, self.operator)
 
     def on_cancel(self):
         return home(self.terminal)
@@ -95,12 +100,12 @@ class LockedOut(Page):
 
 
 class NewPassword(State):
-    """A new password, typed twice. forced: the factory's password opens nothing until it is changed."""
+    """A new password, typed twice: of who is logged in, or of `operator`, whom the factory's password does not log in."""
 
     leads_to = HOME + ("Notice",)
 
-    def __init__(self, forced=False):
-        self.forced = forced
+    def __init__(self, operator=""):
+        self.operator = operator
         self.stage = "new"
         self.count = 0
         self.weak = False
@@ -109,7 +114,7 @@ class NewPassword(State):
         self.run(self._twice())
 
     def _twice(self):
-        operator = self.terminal.operator
+        operator = self.operator or self.terminal.operator
         while True:
             yield Tell("new")
             result = yield from password_of(operator, "new")
@@ -136,23 +141,19 @@ class NewPassword(State):
         if self.weak and self.stage == "new" and not self.count:
             hint = "password.weak"
         else:
-            hint = "password.forced" if self.forced else "password.rule"
+            hint = "password.forced" if self.operator else "password.rule"
         return Screen("password.change", (hint, "password." + self.stage, ("password.typed", ("", "*" * self.count))), keys=OK_CANCEL)
 
     def on_done(self, result):
         if result == "set":
+            if self.operator:
+                logged_in(self.terminal, self.operator)
             return Notice("password.change", ("password.set",), sound="ok")
         if result == "different":
-            return self._back(Notice("password.change", ("password.different", "password.kept"), style="alert", sound="error"))
+            return Notice("password.change", ("password.different", "password.kept"), style="alert", sound="error")
         return self.on_cancel()
 
-    def _back(self, page):
-        if self.forced:
-            self.terminal.operator = ""
-        return page
-
     def on_cancel(self):
-        self._back(None)
         return home(self.terminal)
 
 

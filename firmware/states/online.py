@@ -5,6 +5,7 @@ since every wait in it has its own limit.
 """
 
 from firmware.host import session
+from firmware.host.session import Result
 from firmware.machine import State
 from firmware.money import yuan
 from firmware.screens import Screen
@@ -18,8 +19,8 @@ PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 
 
 class Authorise(Step):
     step = AUTHORISE
-    leads_to = HOME + ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance")
-    deadline_ms = 600_000  # never reached: each wait of the conversation has its own limit
+    leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance")
+    deadline_ms = 1_200_000  # never reached while the vault answers: each other wait of the conversation has its own limit
     untouchable = True
 
     def __init__(self):
@@ -47,9 +48,10 @@ class Authorise(Step):
         terminal.light("error")
         return PAGES[result.status](result)
 
-    def on_cancel(self):
-        """Only the deadline comes here: the phase decides what the money is."""
-        return home(self.terminal)
+    def on_deadline(self):
+        """A part that never answered: what was sent is unknown from here on, and says so."""
+        record = self.terminal.draft.record
+        return NotSent("timeout") if record is None else Unresolved(Result("unresolved", "", "timeout", record))
 
 
 class Blocked(State):
@@ -92,6 +94,9 @@ class Blocked(State):
             self.terminal.sound("error")
             return None
         return self._on()
+
+    def on_deadline(self):
+        return None if self.busy else self.on_cancel()  # a round ends by itself
 
     def _on(self):
         draft = self.terminal.draft

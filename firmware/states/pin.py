@@ -39,13 +39,15 @@ def ask_pin(terminal: "object", draft: "object") -> "object":
     if why:
         return ("keys", why)
     p = terminal.parameter
-    event = yield Ask("vault", "enter_pin", draft.pan, p("pin.minimum"), p("pin.maximum"), keep=True)
+    most = max(p("pin.minimum"), p("pin.maximum"))
+    event = yield Ask("vault", "enter_pin", draft.pan, p("pin.minimum"), most, keep=True)
     yield Tell(0)
     while event.name == SECRET_TYPED:
         yield Tell(event.value)
         event = yield More(event.ticket)
     if event.name == SECRET_READY:
         draft.pin_block = event.value
+        draft.pin_key = terminal.vault.check_value("pin")
         return "typed"
     return event.value
 

@@ -21,9 +21,9 @@ class ResultPage(Page):
 
 
 class Declined(ResultPage):
-    """The bank said no, in words. A wrong PIN offers the same amount anew: new card, new trace number."""
+    """The bank said no, in words. A wrong PIN offers the same amount anew: new tap, new trace number."""
 
-    leads_to = HOME + ("PresentCard",)
+    leads_to = HOME + ("PresentCard", "EnterPin")
 
     def _again(self):
         draft = self.terminal.draft
@@ -39,8 +39,8 @@ class Declined(ResultPage):
     def on_confirm(self):
         if not self._again():
             return home(self.terminal)
-        self.terminal.draft = self.terminal.draft.anew()
-        return self.terminal.make_state("PresentCard")
+        draft = self.terminal.draft = self.terminal.draft.anew()
+        return self.terminal.make_state("EnterPin" if draft.pan else "PresentCard")
 
 
 class NotSent(ResultPage):

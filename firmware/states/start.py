@@ -23,15 +23,16 @@ class SelfTest(State):
 
     def enter(self):
         terminal = self.terminal
-        if self.troubles():
-            self.deadline_ms = 5_000
-            self.again()
         if terminal.vault.state == "ready":
             try:
                 terminal.ledger.resolve_cut()
             except StoreError:
                 terminal.log("what was cut cannot be marked: the store refuses")
             terminal.resolve_behind()
+        terminal.log_damage()
+        if self.troubles():
+            self.deadline_ms = 5_000
+            self.again()
         terminal.keep_locks()
 
     def troubles(self):
@@ -40,6 +41,8 @@ class SelfTest(State):
         found = []
         if terminal.parameter.bad:
             found.append(("start.bad_parameter", ("", terminal.parameter.bad[0])))
+        if terminal.ledger.damaged:
+            found.append(("start.damaged", ("", terminal.ledger.damaged[0])))
         for part in TEST_PARTS:
             if terminal.parts.get(part) in ("failed", "gone"):
                 found.append("part.%s.bad" % part)
@@ -60,12 +63,9 @@ class SelfTest(State):
 
     def on_confirm(self):
         terminal = self.terminal
-        if terminal.vault.state in ("wiped", "broken"):
-            return VaultTrouble(terminal.vault.state)
-        if terminal.parameter("mode") == "production" and not terminal.vault.approved:
-            return VaultTrouble("unapproved")
-        if terminal.parameter.missing() or terminal.vault.state == "empty":
-            return Unprovisioned()
+        why = terminal.unusable()
+        if why:
+            return Unprovisioned() if why == "unprovisioned" else VaultTrouble(why)
         if terminal.ledger.open():
             return LastSale()
         return terminal.make_state("Login")

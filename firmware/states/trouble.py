@@ -4,11 +4,22 @@ from firmware.machine import State
 from firmware.screens import Screen
 from firmware.states.common import HOME, OK, home
 
+ONWARD = HOME + ("Unprovisioned", "VaultTrouble")
+
+
+def onward(terminal: "object") -> State:
+    """Where a page leads that can come from anywhere: home, or back to why this device may not be used at all."""
+    why = terminal.unusable()
+    if not why:
+        return home(terminal)
+    terminal.abandon()
+    return terminal.make_state("Unprovisioned") if why == "unprovisioned" else terminal.make_state("VaultTrouble", why)
+
 
 class Fault(State):
     """A defect in the terminal. The ledger decided the money before this page came."""
 
-    leads_to = HOME
+    leads_to = ONWARD
     deadline_ms = 60_000
 
     def __init__(self, code="0000", money="money.not_taken"):
@@ -24,16 +35,16 @@ class Fault(State):
         return Screen("fault.title", (("fault.code", ("", self.code)), self.money, "fault.do"), keys=OK, style="alert")
 
     def on_confirm(self):
-        return home(self.terminal)
+        return onward(self.terminal)
 
     def on_cancel(self):
-        return home(self.terminal)
+        return onward(self.terminal)
 
 
 class StoreTrouble(State):
     """The store is full, read-only or damaged. Nothing was changed; what needs no writing goes on."""
 
-    leads_to = HOME
+    leads_to = ONWARD
     deadline_ms = 60_000
 
     def __init__(self, kind="StoreError", money="money.not_taken"):
@@ -48,10 +59,10 @@ class StoreTrouble(State):
         return Screen("store.trouble", ("store." + self.kind, self.money, "do.store"), keys=OK, style="alert")
 
     def on_confirm(self):
-        return home(self.terminal)
+        return onward(self.terminal)
 
     def on_cancel(self):
-        return home(self.terminal)
+        return onward(self.terminal)
 
 
 class Tampered(State):
@@ -84,16 +95,19 @@ class Stopping(State):
 class PowerLow(State):
     """Too little charge to begin anything. Goes away when the charger is there."""
 
-    leads_to = HOME
+    leads_to = ONWARD
     deadline_ms = 30_000
 
+    def __init__(self, money="money.not_taken"):
+        self.money = money
+
     def screen(self):
-        return Screen("power.title", (("power.what", self.terminal.power or 0), "money.not_taken", "power.do"), style="alert")
+        return Screen("power.title", (("power.what", self.terminal.power or 0), self.money, "power.do"), style="alert")
 
     def on_deadline(self):
         power = self.terminal.power
         if power is None or power > self.terminal.parameter("power.stop_percent"):
-            return home(self.terminal)
+            return onward(self.terminal)
         return None
 
     def on_confirm(self):

@@ -36,6 +36,12 @@ class AskSupervisor(Secret):
         return super().enter()
 
     def on_right(self):
+        terminal = self.terminal
+        if terminal.parameter("operators.force_change") and terminal.vault.is_factory(self.operator):
+            return Notice(self.title, (("login.operator", ("", self.operator)), "password.forced"), style="alert", sound="error")
+        return self.approved()
+
+    def approved(self):
         return self.terminal.after(SUPERVISOR)
 
     def on_cancel(self):
@@ -48,7 +54,7 @@ class Release(AskSupervisor):
     leads_to = ENDS + ("EnterAmount", "AskSupervisor", "FindOriginal", "Authorise", "LockedOut", "Notice")
     title = "release.title"
 
-    def on_right(self):
+    def approved(self):
         terminal = self.terminal
         terminal.draft.released = True
         if terminal.draft.pan:
@@ -122,6 +128,8 @@ class PickOriginal(Step):
                 if not ledger.voidable(record) and len(found) < 4:
                     found.append(record)
             before = more[-1]["id"]
+            if more[-1]["batch"] != ledger.batch:
+                break  # older batches hold nothing that could be voided
         self.shown = found
 
     def screen(self):
@@ -162,11 +170,9 @@ class ConfirmOriginal(Step):
         self.run(self._number())
 
     def _number(self):
-        event = yield Ask("vault", "unseal", messages.sealed_of(self.record))
-        if event.name != VAULT_DONE:
-            return None
         try:
-            return messages.parse_card_data(event.value)
+            event = yield Ask("vault", "unseal", messages.sealed_of(self.record))
+            return messages.parse_card_data(event.value) if event.name == VAULT_DONE else None
         except ValueError:
             return None
 
