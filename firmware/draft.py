@@ -41,6 +41,12 @@ class Draft:
         self.entry = "07"
         self.cvm = outcome.cvm
 
+    def forget(self) -> None:
+        """The request is made: nobody needs track, PIN block and the card's data any more."""
+        self.pin_block = None
+        if self.card is not None:
+            self.card.forget()
+
     def anew(self) -> "Draft":
         """The same wish again: same kind, amount and original; a new tap, a new trace number."""
         other = Draft(self.row)

@@ -72,6 +72,10 @@ def _parsed(value):
         return None
 
 
+def _is_count(row):
+    return isinstance(row, list) and len(row) == 2 and isinstance(row[0], int) and isinstance(row[1], int)
+
+
 class Ledger:
     """Raises ports.StoreError when the store cannot; then nothing has changed here either."""
 
@@ -122,7 +126,7 @@ class Ledger:
         found = self._store.get("counters", "now")
         if found is not None:
             kept = _parsed(found)
-            if isinstance(kept, dict) and all([isinstance(kept.get(name, start), (int, bool)) for name, start in COUNTERS]):
+            if isinstance(kept, dict) and all([isinstance(kept.get(name), (int, bool)) for name, _ in COUNTERS]):
                 counters.update(kept)
                 if 0 <= counters["trace"] <= LAST_TRACE and 0 <= counters["batch"] <= LAST_TRACE and counters["record"] >= 0:
                     return counters
@@ -147,11 +151,8 @@ class Ledger:
         if found is None:
             return {}
         totals = _parsed(found)
-        try:
-            if all([len(totals[kind]) == 2 and int(totals[kind][0]) >= 0 and int(totals[kind][1]) >= 0 for kind in totals]):
-                return totals
-        except (TypeError, KeyError, ValueError):
-            pass
+        if isinstance(totals, dict) and all([_is_count(totals[kind]) for kind in totals]):
+            return totals
         self.damaged.append("totals")
         return self._counted()
 

@@ -102,7 +102,7 @@ def check(name: str, value: object) -> object:
     elif kind == "table":
         try:
             low(value)
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
             raise ParameterError("%s: %s" % (name, error if isinstance(error, ValueError) else "takes a table"))
     return value
 

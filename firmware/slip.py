@@ -70,6 +70,7 @@ NOTES = (
     ("slip.original_trace", lambda r: _undoes(r, "trace")),
     ("slip.original_reference", lambda r: _undoes(r, "reference")),
     ("slip.original_authorisation", lambda r: _undoes(r, "authorisation")),
+    ("slip.original_date", lambda r: _undoes(r, "at")[4:8]),
 )
 
 
@@ -112,11 +113,12 @@ def build(terminal: "object", record: "dict", copy: str, again: bool = False) ->
 def _consent(terminal, record, copy):
     """23-25: the PIN was given, or the amount needed none; the signature line on the merchant's copy."""
     t = terminal.texts
+    free_fen = record.get("free_fen", terminal.parameter("pin.free_fen"))
     lines = [("rule", "")]
     if record.get("pin"):
         lines.append(("", t("slip.pin")))
-    elif record["fen"] <= terminal.parameter("pin.free_fen"):
-        lines.append(("", t(("slip.free", ("", yuan(terminal.parameter("pin.free_fen")))))))
+    elif record["fen"] <= free_fen:
+        lines.append(("", t(("slip.free", ("", yuan(free_fen))))))
     elif record.get("cvm") == "cdcvm":
         lines.append(("", t("slip.cdcvm")))
     elif copy == MERCHANT:

@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from firmware.machine import Machine
 
 
+# What became of the money, by the phase of the record, and the same of a transaction that gives money back.
+MONEY = {"approved": "money.taken", "declined": "money.not_taken", "reversed": "money.returned"}
+GIVEN_BACK = {
+    "money.taken": "money.given_back",
+    "money.not_taken": "money.sale_stands",
+    "money.returned": "money.sale_stands_again",
+    "money.unknown": "money.back_unknown",
+}
+
+
 class Terminal:
     def __init__(self, ports: "dict[str, object]", board: "dict") -> None:
         """ports: name -> port, those that the board has. board: {"name", "mode", "parameters"}. Raises StoreError."""
@@ -106,7 +116,7 @@ class Terminal:
                 self.log("damaged: %s %s" % (what, name))
 
     def unusable(self) -> str:
-        """Why nobody may log in at all: "wiped", "broken" (keys), "unapproved" (production mode), "unprovisioned"; "" when all is well."""
+        """Why nobody may log in at all: "wiped" or "broken" keys, "unapproved" vault, "unprovisioned"; "" when all is well."""
         if self.vault.state in ("wiped", "broken"):
             return self.vault.state
         if self.parameter("mode") == "production" and not self.vault.approved:
@@ -232,8 +242,9 @@ class Terminal:
         """The key of the sentence that says what became of the money of the open transaction."""
         draft = self.draft
         if draft is None or draft.record is None:
-            return "money.not_taken"
-        approved = "money.taken" if draft.row.sign > 0 else "money.returned"
-        return {"approved": approved, "declined": "money.not_taken", "reversed": "money.returned"}.get(
-            draft.record["phase"], "money.unknown"
-        )
+            return self.money("money.not_taken")
+        return self.money(MONEY.get(draft.record["phase"], "money.unknown"))
+
+    def money(self, key: str) -> str:
+        """The key of a sentence about the money as the open transaction means it: to a void "not taken" is "the sale stands"."""
+        return GIVEN_BACK[key] if self.draft is not None and self.draft.row.sign < 0 else key

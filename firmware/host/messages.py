@@ -64,6 +64,7 @@ def record(terminal: "object", draft: "object", trace: str, sealed: bytes) -> "d
         "entry": draft.entry,
         "pin": bool(draft.pin_block),
         "cvm": draft.cvm,
+        "free_fen": terminal.parameter("pin.free_fen"),
         "pan": masked(draft.pan),
         "sealed": b2a_base64(sealed).decode().strip(),
         "original": draft.original["id"] if draft.original is not None else 0,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 BETWEEN_TRIES_MS = 2000
+VAULT_MS = 15_000  # a vault that says nothing for so long must not hold up the host's turn for ever
 SIGN_ON_REQUIRED = "sign-on"  # in a reply's header (host.md §1)
 
 
@@ -77,7 +78,7 @@ def exchange(terminal: "object", mti: str, fields: "dict", signed: bool, before_
     if signed:
         fields[64] = bytes(8)
         body = terminal.codec.pack(mti, fields)[:-8]
-        event = yield Ask("vault", "mac", body)
+        event = yield Ask("vault", "mac", body, within_ms=VAULT_MS)
         if event.name != VAULT_DONE:
             return Answer(False, None, "no-key")
         body += event.value
@@ -149,7 +150,7 @@ def _judge(terminal, packet, mti, sent, reply, signed):
     if signed and _mac_wanted(terminal, mti, reply[39]):
         good = False
         if 64 in reply:
-            event = yield Ask("vault", "check_mac", packet.body[:-8], reply[64])
+            event = yield Ask("vault", "check_mac", packet.body[:-8], reply[64], within_ms=VAULT_MS)
             good = event.name == VAULT_DONE and event.value
         if not good:
             terminal.log("host: MAC of the reply is wrong or missing")
@@ -166,6 +167,7 @@ def sign_on(terminal: "object") -> "Generator":
     try:
         trace = terminal.ledger.spend_trace()
     except StoreError:
+        terminal.log("sign-on: the store refuses")
         return "store"
     mti, fields = messages.sign_on(terminal, trace)
     # Once it is sent the host may use new keys that never reach us: signed on is who has got them.
@@ -181,9 +183,9 @@ def sign_on(terminal: "object") -> "Generator":
     except Iso8583Error as error:
         terminal.log("sign-on: %s" % error)
         return "keys"
-    event = yield Ask("vault", "load_keys", keys)
+    event = yield Ask("vault", "load_keys", keys, within_ms=VAULT_MS)
     if event.name != VAULT_DONE:
-        terminal.log("sign-on: keys refused: %s" % event.value)
+        terminal.log("sign-on: keys refused: %s" % (event.value or "no answer"))
         return "keys"
     try:
         terminal.calendar.set_by_host(reply.get(13, ""), reply.get(12, ""))
@@ -192,6 +194,7 @@ def sign_on(terminal: "object") -> "Generator":
     try:
         terminal.signed_on_now(batch)
     except StoreError:
+        terminal.log("sign-on: the store refuses")
         return "store"
     return ""
 
@@ -243,7 +246,7 @@ def reverse(terminal: "object", record: "dict") -> "Generator":
             ledger.unknown(record, unionpay.REASON_NO_ANSWER)
         yield Tell("reversing")
         try:
-            event = yield Ask("vault", "unseal", messages.sealed_of(record))
+            event = yield Ask("vault", "unseal", messages.sealed_of(record), within_ms=VAULT_MS)
             pan, expiry = messages.parse_card_data(event.value if event.name == VAULT_DONE else b"")
         except ValueError:
             terminal.log("reversal of %s: the card number cannot be unsealed" % record["trace"])
@@ -295,9 +298,10 @@ def authorise(terminal: "object", draft: "object") -> "Generator":
             return Result("not-sent", "", "store")
         mti, fields = messages.request(terminal, draft, trace)
         answer = yield from exchange(terminal, mti, fields, True)
+        draft.forget()
         return _told(terminal, draft, answer)
 
-    event = yield Ask("vault", "seal", messages.card_data(draft.pan, draft.expiry))
+    event = yield Ask("vault", "seal", messages.card_data(draft.pan, draft.expiry), within_ms=VAULT_MS)
     if event.name != VAULT_DONE:
         return Result("not-sent", "", "no-key")
     trace = "%06d" % ledger.next_trace()
@@ -311,6 +315,7 @@ def authorise(terminal: "object", draft: "object") -> "Generator":
         draft.record = record
 
     answer = yield from exchange(terminal, mti, fields, True, write)
+    draft.forget()
     if not answer.sent:
         return Result("not-sent", "", answer.why)
     return (yield from _booked(terminal, draft, record, answer))

@@ -156,7 +156,7 @@ class CardTrouble(State):
 
     def screen(self):
         what, do = self.WORDS.get(self.why, self.OTHERWISE)
-        return Screen("card.trouble.title", (what, "money.not_taken", do), keys=OK_CANCEL, style="alert")
+        return Screen("card.trouble.title", (what, self.terminal.money("money.not_taken"), do), keys=OK_CANCEL, style="alert")
 
     def on_confirm(self):
         return PresentCard()

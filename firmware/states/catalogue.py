@@ -5,7 +5,7 @@ from firmware.states import amount, card, common, confirm, login, manage, menu, 
 
 ALL = (
     start.SelfTest, start.Unprovisioned, start.VaultTrouble, start.LastSale, start.SelfTestPage,
-    login.Login, login.Password, login.LockedOut, login.NewPassword, login.Locked, login.Unlock,
+    login.Login, login.Password, login.LockedOut, login.OldPassword, login.NewPassword, login.Locked, login.Unlock,
     menu.Menu,
     amount.EnterAmount, card.PresentCard, card.CardTrouble, confirm.ConfirmAmount, pin.EnterPin, pin.PinLeftOut,
     online.Authorise, online.Blocked, step.Cancelled,

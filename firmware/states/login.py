@@ -157,6 +157,24 @@ class NewPassword(State):
         return home(self.terminal)
 
 
+class OldPassword(Secret):
+    """Who wants another password knows the one that holds: a terminal left open gives nobody an operator's name."""
+
+    leads_to = HOME + ("NewPassword", "Notice", "LockedOut")
+    title = "password.change"
+
+    def on_right(self):
+        return NewPassword()
+
+    def on_wrong(self, left):
+        if not left:
+            self.terminal.operator = ""
+        return super().on_wrong(left)
+
+    def on_cancel(self):
+        return home(self.terminal)
+
+
 class Locked(State):
     """The operator locked the device, or left it alone. He or the supervisor opens it."""
 

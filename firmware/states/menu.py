@@ -9,7 +9,7 @@ from firmware.screens import Screen
 from firmware.slip import cells
 from firmware.states import manage, query
 from firmware.states.common import home
-from firmware.states.login import Locked, NewPassword
+from firmware.states.login import Locked, OldPassword
 from firmware.states.start import SelfTestPage
 from firmware.states.steps import begin
 from firmware.transactions import BALANCE, SALE, VOID
@@ -53,7 +53,7 @@ MENUS = {
         ("menu.sign_on", ("link",), lambda t: manage.Working("menu.sign_on", session.sign_on_alone(t, False))),
         ("menu.sign_off", ("link",), lambda t: manage.SignOff()),
         ("menu.lock", (), lambda t: Locked(t.operator)),
-        ("password.change", (), lambda t: NewPassword()),
+        ("password.change", (), lambda t: OldPassword(t.operator)),
         ("menu.change_operator", (), lambda t: t.make_state("Login")),
         ("menu.echo", ("link",), lambda t: manage.Working("menu.echo", session.plain(t, messages.echo))),
         ("menu.self_test", (), lambda t: SelfTestPage()),
@@ -73,7 +73,7 @@ class Menu(State):
 
     leads_to = (
         "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "PresentCard", "CardTrouble", "Blocked", "BatchFull", "ReaderMissing",
-        "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked", "NewPassword", "Login",
+        "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked", "OldPassword", "Login",
         "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 
 class Authorise(Step):
     step = AUTHORISE
     leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance")
-    deadline_ms = 1_200_000  # never reached while the vault answers: each other wait of the conversation has its own limit
+    deadline_ms = 1_200_000  # never reached: each wait of the conversation has its own limit
     untouchable = True
 
     def __init__(self):
@@ -49,7 +49,7 @@ class Authorise(Step):
         return PAGES[result.status](result)
 
     def on_deadline(self):
-        """A part that never answered: what was sent is unknown from here on, and says so."""
+        """Should it come to that: what was sent is unknown from here on, and says so."""
         record = self.terminal.draft.record
         return NotSent("timeout") if record is None else Unresolved(Result("unresolved", "", "timeout", record))
 

@@ -33,7 +33,7 @@ class Declined(ResultPage):
         code = codes.look_up(self.result.code if self.result is not None else "")
         language = 0 if self.terminal.parameter("language") == "zh" else 1
         do = "declined.again" if self._again() else ("", codes.ACTIONS[code.action][language])
-        lines = (("", (code.zh, code.en)[language]), "money.not_taken", do)
+        lines = (("", (code.zh, code.en)[language]), self.terminal.money("money.not_taken"), do)
         return Screen(("declined.title", ("", code.code)), lines, keys=OK_CANCEL if self._again() else OK, style="alert")
 
     def on_confirm(self):
@@ -61,14 +61,15 @@ class NotSent(ResultPage):
         else:
             what = self.WORDS.get(self.why, "why.network")
         do = "do.store" if self.why == "store" else "do.again"
-        return Screen("not_sent.title", (what, "money.not_taken", do), keys=OK, style="alert")
+        return Screen("not_sent.title", (what, self.terminal.money("money.not_taken"), do), keys=OK, style="alert")
 
 
 class Reversed(ResultPage):
-    """No answer came; the host has undone it since. The customer was not charged."""
+    """No answer came; the host has undone it since: no sale was made, or the one to be voided stands."""
 
     def screen(self):
-        return Screen("reversed.title", ("reversed.what", "money.returned", "do.again"), keys=OK, style="alert")
+        money = self.terminal.money("money.returned")
+        return Screen("reversed.title", ("reversed.what", money, "do.again"), keys=OK, style="alert")
 
 
 class Unresolved(ResultPage):
@@ -77,7 +78,11 @@ class Unresolved(ResultPage):
     leads_to = HOME + ("PrintTrouble",)
 
     def screen(self):
-        return Screen("unresolved.title", ("unresolved.what", "money.unknown", "unresolved.do"), keys=OK, style="alert")
+        money = self.terminal.money("money.unknown")
+        return Screen("unresolved.title", ("unresolved.what", money, "unresolved.do"), keys=OK, style="alert")
+
+    def on_deadline(self):
+        return self.on_confirm()  # the report is printed though nobody asked for it
 
     def on_confirm(self):
         record = self.terminal.draft.record

@@ -40,7 +40,7 @@ class Cancelled(State):
     deadline_ms = 3_000
 
     def screen(self):
-        return Screen("cancelled.title", ("cancelled.what", "money.not_taken"), keys=OK)
+        return Screen("cancelled.title", ("cancelled.what", self.terminal.money("money.not_taken")), keys=OK)
 
     def on_confirm(self):
         return home(self.terminal)

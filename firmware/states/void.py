@@ -179,7 +179,7 @@ class ConfirmOriginal(Step):
     def on_done(self, card):
         terminal = self.terminal
         if card is None:
-            return Notice("void.title", ("void.no_number", "money.not_taken"), style="alert")
+            return Notice("void.title", ("void.no_number", "money.sale_stands"), style="alert")
         draft = terminal.draft
         draft.original = self.record
         draft.fen = self.record["fen"]

@@ -6,6 +6,7 @@
 
 import json
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ CARD = "debit"
 SALE_FEN = 1234
 PATIENCE_S = 20.0
 RESOLVED_S = 40.0
+LATE_S = 2.0  # from what a walk waits for to the last point behind it
 SETTINGS = {"reversal.again_s": 5, "slip.next_copy_ms": 500}
 
 
@@ -73,12 +75,13 @@ class Shop:
         """Switched on, clerk 01 logged in, signed on, at the menu."""
         device = self.device
         device.power_on()
-        while self.see_one("操作员号", "上笔") != "操作员号":
+        while (page := self.see_one("1 消费", "操作员号", "上笔")) == "上笔":
             device.keys("CANCEL")
-        device.keys("01 ENTER")
-        self.see("操作员密码")
-        device.keys("0000 ENTER")
-        self.see("1 消费")
+        if page == "操作员号":
+            device.keys("01 ENTER")
+            self.see("操作员密码")
+            device.keys("0000 ENTER")
+            self.see("1 消费")
         if not device.until(lambda: device.power != ON or not device.shows("未签到"), PATIENCE_S):
             raise AssertionError("no sign-on; the screen is:\n%s" % device.screen.text)
 
@@ -111,8 +114,21 @@ class Shop:
         device.keys("ENTER")
         self.see("1 消费")
 
+    def resolve(self):
+        """Switched on, nobody there, until nothing is open."""
+        device = self.device
+        device.power_on()
+        with self.ledger() as (ledger, _):
+            until(lambda: device.power != ON or not ledger.to_reverse(), RESOLVED_S)
+        if device.power != ON:
+            raise Gone
+
     def prepare(self, walk):
-        """The menu, and for a void a sale that stands."""
+        """The menu; for a void a sale that stands; for a recovery a sale that was cut, and no power."""
+        if walk is Shop.resolve:
+            assert self.cut_at(Shop.sale, ("link:sent", 1))
+            self.device.remove_card()
+            return
         self.open()
         if walk is Shop.void:
             self.original = self._voidable()
@@ -136,10 +152,19 @@ class Shop:
         self.device.wires.arm()
         try:
             walk(self)
+            # What a walk waits for may be seen while the firmware is still on its way to the point behind it.
+            until(lambda: sum((":begin:" in point) - (":done:" in point) for point, _ in found) == 0)
         finally:
             self.device.wires.disarm()
             self.device.wires.on_point(self._at_point)
         return found
+
+    def seconds(self, walk):
+        """How long one whole walk takes."""
+        self.prepare(walk)
+        start = time.monotonic()
+        walk(self)
+        return time.monotonic() - start
 
     def cut_at(self, walk, place, cut=Device.plug):
         """Walks until the firmware reaches the point for that time, and there cuts. Whether it came to that."""
@@ -148,7 +173,7 @@ class Shop:
         self._pull = (place, cut)
         self.device.wires.arm(place[0])
         try:
-            return self._cut_short(walk)
+            return self._cut_short(walk) or self.device.until(lambda: self.device.power != ON, LATE_S)
         finally:
             self._pull = None
             self.device.wires.disarm()
@@ -208,8 +233,5 @@ class Shop:
 
     def recover(self):
         """Power on, nobody there, until nothing is open; then how the books differ."""
-        self.device.remove_card()
-        self.device.power_on()
-        with self.ledger() as (ledger, _):
-            until(lambda: not ledger.to_reverse(), RESOLVED_S)
+        self.resolve()
         return self.differ()

@@ -36,11 +36,21 @@ def test_the_books_agree_whichever_point_the_firmware_is_killed_at(shop, walk, s
             assert shop.recover() == []
 
 
+def test_the_books_agree_whichever_point_of_the_reversal_the_firmware_is_killed_at(shop, subtests):
+    places = shop.points(Shop.resolve)
+    assert ("link:sent", 1) in places and ("commit:done:transactions", 2) in places  # reversing, reversed
+    for place in places:
+        with subtests.test(msg="%s, time %d" % place):
+            assert shop.cut_at(Shop.resolve, place), "the start came to its end"
+            assert shop.recover() == []
+
+
 def test_the_books_agree_at_random_moments_of_pulled_plugs_and_crashes(shop, subtests):
     chance = Random(20)
+    longest = {walk: shop.seconds(walk) for walk in (Shop.sale, Shop.void)}
     for number in range(10):
         walk, cut = chance.choice([Shop.sale, Shop.void]), chance.choice([Device.plug, Device.crash])
-        seconds = chance.uniform(0.0, 0.7)
+        seconds = chance.random() * longest[walk]
         with subtests.test(msg="%d: %s of a %s after %.3f s" % (number, cut.__name__, walk.__name__, seconds)):
             shop.cut_after(walk, seconds, cut)
             if chance.random() < 0.3:

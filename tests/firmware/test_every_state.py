@@ -142,6 +142,7 @@ def _slip(cls, world):
 # How a state of a class comes to be, where its name alone is not enough.
 MAKE = {
     "Password": lambda cls, w: cls("01"),
+    "OldPassword": lambda cls, w: cls("01"),
     "LockedOut": lambda cls, w: cls("01"),
     "Locked": lambda cls, w: cls("01"),
     "Unlock": lambda cls, w: cls("01", "00"),

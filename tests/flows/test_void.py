@@ -64,7 +64,7 @@ def test_a_declined_sale_and_a_void_cannot_be_voided(counter):
 def test_another_card_is_refused(counter):
     counter.sell(1234)
     to_original(counter)
-    counter.walk(("确认撤销", "ENTER"), ("请挥卡", tap("credit")), ("不是原交易的卡 未扣款", "ENTER"), ("请挥卡", tap("debit")), ("请撕下", None))
+    counter.walk(("确认撤销", "ENTER"), ("请挥卡", tap("credit")), ("不是原交易的卡 原消费仍有效", "ENTER"), ("请挥卡", tap("debit")), ("请撕下", None))
 
 
 def test_without_card_the_vaults_number_is_used():
@@ -102,5 +102,5 @@ def test_a_void_that_is_unresolved_blocks_another(counter):
     counter.rules.add("next on void silence")
     counter.rules.add("always on reversal ignore")
     to_original(counter, trace)
-    counter.walk(("确认撤销", "ENTER"), ("请挥卡", tap("debit")), ("交易结果未知 是否扣款未知", None))
+    counter.walk(("确认撤销", "ENTER"), ("请挥卡", tap("debit")), ("交易结果未知 是否退款未知", None))
     assert counter.terminal.ledger.voidable(counter.terminal.ledger.by_trace(trace)) == "void.already"

@@ -237,7 +237,7 @@ def test_what_is_in_the_menus_opens():
         shop.run(10000)
     shop.type("ENTER 0000 ENTER")
     shop.until("Menu")
-    shop.type("6 4 2468 ENTER 2468 ENTER")
+    shop.type("6 4 0000 ENTER 2468 ENTER 2468 ENTER")
     shop.until("Menu")
     assert shop.vault.passwords["01"] == "2468"
 

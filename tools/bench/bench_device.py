@@ -14,6 +14,7 @@ from emulator.device import Device
 TICK = os.sysconf("SC_CLK_TCK")
 LOG_IN = "操作员号"
 MENU = "1 消费"
+READER_STILL_S = 0.4
 
 
 class BenchDevice(Device):
@@ -39,17 +40,27 @@ class BenchDevice(Device):
         from drivers.render import picture
 
         for at, columns in list(self.pictures):
-            if eyes.read(picture(columns, self._panel.size[1])).shows(text):
+            if eyes.read(picture(columns, self._panel.size)).shows(text):
                 return at
         raise LookupError(text)
 
-    def start_seconds(self) -> float:
-        """Switches on; from the order to start the process to the log-in page on the glass."""
+    def start_seconds(self) -> tuple[float, float]:
+        """Switches on: seconds from the order to start the process to the log-in page on the glass, and to the reader ready.
+
+        The reader is ready when nothing more is said on its UART. Nothing is looked at before both are over: whoever reads
+        pixels meanwhile takes the time that is measured.
+        """
         self.forget()
-        start = time.perf_counter()
+        start = last = time.perf_counter()
         self.power_on()
-        self.need(LOG_IN, 30)
-        return self.first_picture(LOG_IN) - start
+        said = self.uart_bytes
+        while time.perf_counter() - last < READER_STILL_S or not self.uart_bytes:
+            time.sleep(0.001)
+            if self.uart_bytes != said or not said:
+                last, said = time.perf_counter(), self.uart_bytes
+            if last - start > 30:
+                raise LookupError("the reader says nothing")
+        return self.first_picture(LOG_IN) - start, last - start
 
     def need(self, text: str, seconds: float = 20) -> None:
         """Waits for the words on the screen. LookupError with what is there instead."""
@@ -88,17 +99,6 @@ class BenchDevice(Device):
     def uart_bytes(self) -> int:
         """Bytes seen on the reader's UART so far, both ways."""
         return self._reader.heard + self._reader.said
-
-    def hold(self, key: str) -> float:
-        """Puts a finger on a key; returns when. `lift` takes it away."""
-        self._pad.until(self._keypad_resting, 1.0)
-        now = time.perf_counter()
-        self._matrix.press(key)
-        return now
-
-    def lift(self, key: str) -> None:
-        self._matrix.release(key)
-        self._pad.until(self._keypad_resting, 1.0)
 
 
 def quiet(check: Callable[[], object], for_s: float = 0.15, most_s: float = 5.0) -> None:

@@ -46,25 +46,13 @@ class Peer:
         return self._at - start
 
 
-def reader_ready(device: BenchDevice, start: float) -> float:
-    """Seconds from the start to the last byte of the reader's own start, which is over when nothing more comes."""
-    last, count = time.perf_counter(), device.uart_bytes
-    while time.perf_counter() - last < 0.4:
-        time.sleep(0.001)
-        if device.uart_bytes != count:
-            last, count = time.perf_counter(), device.uart_bytes
-    return last - start
-
-
 def _plain(folder: Path) -> tuple[list[float], list[float], list[float], float, float, float]:
     """Times of our page, our reader and the peer; our memory, the peer's, our CPU while idle in percent."""
     pages, readers, peers = [], [], []
     peer = Peer()
     with BenchDevice(folder) as device:
         for turn in range(STARTS + 1):
-            start = time.perf_counter()
-            page = device.start_seconds()
-            ready = reader_ready(device, start)
+            page, ready = device.start_seconds()
             device.power_off()
             other = peer.start_seconds()
             peer.process.kill()
@@ -95,8 +83,7 @@ def _with_history(folder: Path, sales: int) -> tuple[float, float]:
         history.write(one.terminal_folder, sales)
         for turn in range(STARTS + 1):
             for device, times in ((one, full), (other, empty)):
-                seconds = device.start_seconds()
-                time.sleep(0.3)  # the reader's start is over: the next process has the machine to itself
+                seconds, _ = device.start_seconds()
                 device.power_off()
                 if turn:
                     times.append(seconds)

@@ -121,6 +121,10 @@ TEXT = {
     "money.taken": "Money was taken",
     "money.returned": "Reversed, not charged",
     "money.unknown": "Charge is not known",
+    "money.given_back": "Money was given back",
+    "money.sale_stands": "The sale still stands",
+    "money.sale_stands_again": "Reversed, sale stands",
+    "money.back_unknown": "Refund is not known",
     # card
     "card.present": "Tap card or phone",
     "card.reading": "Reading, hold still",
@@ -281,6 +285,7 @@ TEXT = {
     "slip.original_trace": "ORIGINAL TRACE: %s",
     "slip.original_reference": "ORIGINAL REF: %s",
     "slip.original_authorisation": "ORIGINAL AUTH: %s",
+    "slip.original_date": "ORIGINAL DATE: %s",
     "slip.pin": "PIN verified, no signature needed",
     "slip.free": "Not above %s: no PIN, no signature",
     "slip.cdcvm": "Verified on the holder's device",

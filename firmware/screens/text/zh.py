@@ -121,6 +121,10 @@ TEXT = {
     "money.taken": "已扣款",
     "money.returned": "已冲正 未扣款",
     "money.unknown": "是否扣款未知",
+    "money.given_back": "已退款",
+    "money.sale_stands": "原消费仍有效",
+    "money.sale_stands_again": "已冲正 原消费有效",
+    "money.back_unknown": "是否退款未知",
     # card
     "card.present": "请挥卡",
     "card.reading": "正在读卡 请勿移开",
@@ -281,6 +285,7 @@ TEXT = {
     "slip.original_trace": "原凭证号:%s",
     "slip.original_reference": "原参考号:%s",
     "slip.original_authorisation": "原授权码:%s",
+    "slip.original_date": "原交易日期:%s",
     "slip.pin": "已验证密码，无需签名",
     "slip.free": "未超过%s元，免密免签",
     "slip.cdcvm": "已在持卡人设备上验证，无需签名",

@@ -1,0 +1,76 @@
+"""Cuts the power of sales, voids and reversals on real wires: `python -m tests.campaign_cuts --count 50`.
+
+First the firmware crashes at each named point (the tests pull the plug there), then plugs are pulled and the firmware
+crashes at `--count` random moments, some of them again while it starts. A line a cut; exit status 1 when the books of terminal and bank ever differ, and then the folder is kept.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from emulator.device import Device
+from tests.emulator.cuts import Shop
+
+START_S = (0.2, 1.2)
+
+
+def at_points(shop: Shop, tell=print) -> "tuple[int, int]":
+    """A crash at each named point: how many there were, and how many left books that differ."""
+    count = wrong = 0
+    for walk in (Shop.sale, Shop.void, Shop.resolve):
+        for place in shop.points(walk):
+            reached = shop.cut_at(walk, place, Device.crash)
+            differ = shop.recover() if reached else ["the point was not reached"]
+            count += 1
+            wrong += bool(differ)
+            tell("crash of a %-7s at %s, time %d: %s" % (walk.__name__, *place, "; ".join(differ) or "books agree"))
+    return count, wrong
+
+
+def at_random(shop: Shop, count: int, seed: int, tell=print) -> int:
+    """Cuts so often: how many left books that differ."""
+    chance = Random(seed)
+    longest = {walk: shop.seconds(walk) for walk in (Shop.sale, Shop.void)}
+    wrong = 0
+    for number in range(1, count + 1):
+        walk, cut = chance.choice([Shop.sale, Shop.void]), chance.choice([Device.plug, Device.crash])
+        seconds = chance.random() * longest[walk]
+        starts = [chance.uniform(*START_S) for _ in range(chance.choice((0, 0, 0, 1, 2)))]
+        inside = shop.cut_after(walk, seconds, cut)
+        for after in starts:
+            shop.cut_start_after(after, cut)
+        differ = shop.recover()
+        wrong += bool(differ)
+        moment = "%.3f s" % seconds + ("" if inside else " (after its end)") + "".join(", start %.3f s" % after for after in starts)
+        tell("%3d %-5s of a %-4s at %s: %s" % (number, cut.__name__, walk.__name__, moment, "; ".join(differ) or "books agree"))
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="power cuts at named points and random moments")
+    parser.add_argument("--count", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    words = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="kaifu-cuts-"))
+    start = time.monotonic()
+    shop = Shop(folder)
+    try:
+        places, wrong = at_points(shop)
+        wrong += at_random(shop, words.count, words.seed)
+    finally:
+        shop.close()
+    took = time.monotonic() - start
+    print("%d points and %d moments, seed %d, %.0f s: %d with books that differ" % (places, words.count, words.seed, took, wrong))
+    if wrong:
+        print("kept: %s" % folder)
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""The ledger is on the medium before a 0200 leaves, as the kernel saw it: a trace of the real firmware's system calls."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.emulator import syscalls
+from tests.emulator.cuts import Shop
+from tests.toys import until
+
+CARELESS = str(Path(__file__).with_name("careless_firmware.py"))
+LOG, PRINTER = "/t/store.db-wal", "/dev/pts/9"
+
+
+@pytest.fixture(scope="module")
+def strace():
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed: no system calls are traced")
+    if subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True).returncode:
+        pytest.skip("strace may not trace here (ptrace is refused): no system calls are traced")
+
+
+def traced_sale(folder, *program):
+    """(calls of one sale, path of the log, path of the printer's line)."""
+    trace = folder / "trace"
+    words = ["--board", "emulator", "--data", str(folder / "terminal")]
+    shop = Shop(folder, command=[*syscalls.STRACE, "-o", str(trace), sys.executable, *program, *words])
+    try:
+        printer = os.readlink(os.path.join(shop.device.wires.folder, "uart3"))
+        shop.open()
+        first = shop.device.pid
+        shop.sale()
+        shop.device.power_off()
+    finally:
+        shop.close()
+    end = "%d +++" % first
+    until(lambda: any(line.startswith(end) for line in trace.read_text().splitlines()))
+    return syscalls.read(trace.read_text().splitlines()), str(folder / "terminal" / "store.db-wal"), printer
+
+
+def test_intent_and_approval_are_synced_before_what_they_announce(strace, tmp_path):
+    calls, log, printer = traced_sale(tmp_path, "-m", "firmware")
+    assert len(syscalls.messages(calls, "sendto", b"\x02\x00")) == 1
+    assert len(syscalls.messages(calls, "recvfrom", b"\x02\x10")) == 1
+    assert len(syscalls.slips(calls, printer)) > 10
+    assert syscalls.broken(calls, log, printer) == []
+
+    signed_on = syscalls.messages(calls, "recvfrom", b"\x08\x10")[-1].end
+    off = next(call.begin for call in calls if call.name == "SIGTERM")
+    syncs = [call for call in calls if call.name in ("fsync", "fdatasync") and signed_on < call.begin < off and call.file == log]
+    assert len(syncs) == 3  # sign-on, intent, approval
+
+
+@pytest.mark.parametrize(
+    "how, problems",
+    [
+        ("never", ["0200 not synced", "slip not synced"]),
+        ("intent", ["0200 not synced"]),
+        ("afterwards", ["0200 nothing written"]),
+        ("approval", ["slip not synced"]),
+    ],
+)
+def test_firmware_that_does_it_wrong_is_caught(strace, tmp_path, how, problems):
+    found = syscalls.broken(*traced_sale(tmp_path, CARELESS, how))
+    assert ["%s %s" % (line.split()[0], line.partition(": ")[2]) for line in found] == problems
+
+
+# What the reader of traces makes of calls that overlap: handwritten, so that it is checked without strace too.
+
+LINE = '8 connect(9<TCP:[99]>, {sa_family=AF_INET, sin_port=htons(6)}, 16) = -1 EINPROGRESS (Operation now in progress)'
+WRITE = '7 pwrite64(6<%s>, "\\x00\\x01", 24, 32) = 24' % LOG
+SYNC = "7 fdatasync(6<%s>) = 0" % LOG
+SEND = '8 sendto(9<TCP:[127.0.0.1:5->127.0.0.1:6]>, "\\x01\\x0b\\x60\\x00\\x03\\x00\\x00\\x60\\x31\\x00\\x31\\x01\\x00\\x02\\x00\\x70"..., 269, 0, NULL, 0) = 269'
+REPLY = SEND.replace("sendto", "recvfrom").replace("\\x02\\x00\\x70", "\\x02\\x10\\x70")
+ASK = '7 write(14<%s<char 136:1>>, "\\x1bv\\x00", 3) = 3' % PRINTER
+SLIP = '7 write(14<%s<char 136:1>>, "\\x1b@\\x1b7", 4) = 4' % PRINTER
+
+
+@pytest.mark.parametrize(
+    "lines, problems",
+    [
+        ([WRITE, SYNC, SEND, REPLY, WRITE, SYNC, ASK, SLIP], []),
+        ([SEND], ["nothing written"]),
+        ([WRITE, SYNC, SEND, LINE, SEND], ["nothing written"]),
+        ([WRITE, SEND], ["not synced"]),
+        ([SYNC, WRITE, SEND], ["not synced"]),
+        ([WRITE, SYNC.replace("= 0", "= -1 EIO (Input/output error)"), SEND], ["not synced"]),
+        ([WRITE, SYNC.replace("-wal", "-other"), SEND], ["not synced"]),
+        ([WRITE, "7 fdatasync(6<%s> <unfinished ...>" % LOG, SEND, "7 <... fdatasync resumed>) = 0"], ["not synced"]),
+        ([WRITE, "7 fdatasync(6<%s> <unfinished ...>" % LOG, "7 <... fdatasync resumed>) = 0", SEND], []),
+        (
+            ['7 pwrite64(6<%s>, "", 24, 32 <unfinished ...>' % LOG, SYNC.replace("7 ", "8 "), "7 <... pwrite64 resumed>) = 24", SEND],
+            ["not synced"],
+        ),
+        ([WRITE, SYNC, SEND, REPLY, ASK, SLIP], ["nothing written"]),
+        ([WRITE, SYNC, SEND, REPLY, WRITE, ASK, SLIP, SYNC], ["not synced"]),
+        ([WRITE, SYNC, SEND, REPLY, WRITE, ASK], []),
+    ],
+)
+def test_a_sync_counts_from_its_begin_and_when_it_has_returned(lines, problems):
+    found = syscalls.broken(syscalls.read([LINE, *lines]), LOG, PRINTER)
+    assert [line.partition(": ")[2] for line in found] == problems
