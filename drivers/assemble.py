@@ -15,6 +15,7 @@ from typing import Any
 from drivers.board import Board
 from drivers.wires import open_wires, reset_line
 from firmware.events import Event
+from firmware.ports import StoreError
 
 # Port: what its driver is given besides `post` and its part.
 SERVICES: dict[str, Callable[[Assembly], tuple]] = {
@@ -28,19 +29,26 @@ LATER = ("link", "contactless", "printer")
 
 
 class Assembly:
-    """The ports of a running board by name, in `ports`."""
+    """The ports of a running board by name, in `ports`.
+
+    store_error    why there is no store, or None: whoever assembles has a display to say it on.
+    """
 
     def __init__(self, board: Board, folder: Path, post: Callable[[Event], None]) -> None:
-        """Raises drivers.wires.WiresError for a bus that is not there, ports.StoreError for the store."""
+        """Raises drivers.wires.WiresError for a bus that is not there."""
         self.board = board
         self.folder = folder
         self.post = post
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.wires = open_wires(board)
         self.ports: dict[str, Any] = {}
+        self.store_error: StoreError | None = None
         for port in FIRST + LATER:
             if board.has(port):
-                self.ports[port] = self._make(port)
+                try:
+                    self.ports[port] = self._make(port)
+                except StoreError as error:
+                    self.store_error = error
 
     def _make(self, port: str) -> Any:
         row, part = self.board.row(port), self.board.parts[port]

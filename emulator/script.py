@@ -364,6 +364,12 @@ def _story(step: Step, error: Exception, device: Device) -> str:
     return f"{step}\n  failed: {reason}\n\nThe screen, power {device.power}:\n{text}\n\n{picture}"
 
 
+def _kept(step: Step) -> str:
+    """The step as a recording may have it: what is typed may be a secret."""
+    text = re.sub(r"\d", "*", step.text) if step.text.startswith("keys") else step.text
+    return f"{step.file}:{step.line}: {text}"
+
+
 class Recorder:
     """Keeps what was seen: NNN-step.png for each new picture, named screenshots, paper.txt, paper.png, log.txt."""
 
@@ -389,7 +395,7 @@ class Recorder:
             self._seen = png
             verb = "-".join(re.findall(r"[a-z]+", step.text)[:2])
             (self._folder / f"{self._steps:03d}-{verb}.png").write_bytes(png)
-        self._log.write(f"== {step}\n")
+        self._log.write(f"== {_kept(step)}\n")
         self._log.writelines(f"   {line}\n" for line in self._device.screen.text.splitlines())
         for entry in self._device.log_since(self._logged):
             self._logged = entry.number

@@ -169,7 +169,7 @@ class World:
             self.time_ms = max(self.time_ms, at)
             self._guarded(function)
             return True
-        if due is None or due > until_ms:
+        if machine is None or due is None or due > until_ms:
             return False
         self.time_ms = max(self.time_ms, due)
         self._guarded(machine.tick)
@@ -238,6 +238,7 @@ class World:
     # -- the books
     def books_agree(self) -> bool:
         """Whether terminal and bank, to the fen, have the same standing transactions, and none is open."""
+        assert self.terminal is not None, "the power is off"
         ledger = self.terminal.ledger
         if ledger.to_reverse():
             return False

@@ -71,6 +71,8 @@ def serve(board: "object", folder: Path) -> int:
         print(error, file=sys.stderr)
         return 2
     assembly.start_first()
+    if assembly.store_error is not None:
+        return store_trouble(assembly, inbox, assembly.store_error)
     try:
         machine = power_on(board, assembly.ports)
     except StoreError as error:
@@ -101,8 +103,13 @@ def store_trouble(assembly: "object", inbox: "object", error: StoreError) -> int
     assembly.ports["log"].line("the store cannot be opened: %s" % kind)
     lines = ("store." + kind, "store.kept", "vault.do")
     assembly.ports["display"].show(Texts("zh").resolve(Screen("store.title", lines, style="alert")))
+    watchdog = assembly.ports.get("watchdog")
+    if watchdog is not None:
+        watchdog.ready()
     while True:
-        event = inbox.wait(None)
+        event = inbox.wait((watchdog.interval_ms if watchdog is not None else 0) or None)
+        if watchdog is not None:
+            watchdog.feed()  # a restart would find the same store
         if event is not None and event.name == STOP:
             assembly.close()
             return 1

@@ -25,8 +25,23 @@ that does nothing else.
 """
 
 from firmware.events import (
-    BACK, CANCEL, CLEAR, CLOCK_JUMP, CONFIRM, DEADLINE, DIGITS, DOUBLE_ZERO, DOWN, GLOBAL, KEY, LOW_POWER, PART, STOP, TAMPER, Event,
-)  # fmt: skip
+    BACK,
+    CANCEL,
+    CLEAR,
+    CLOCK_JUMP,
+    CONFIRM,
+    DEADLINE,
+    DIGITS,
+    DOUBLE_ZERO,
+    DOWN,
+    GLOBAL,
+    KEY,
+    LOW_POWER,
+    PART,
+    STOP,
+    TAMPER,
+    Event,
+)
 from firmware.ports import StoreError
 from firmware.screens import Screen
 

@@ -169,7 +169,8 @@ class Sound:
 class Light:
     """Four lamps as EMV's card-processing sequence has them (Book A, 9.3).
 
-    show(name)           "off", "idle" (first blinks), "ready" (first steady), "reading" (two), "done" (all four), "error" (last, red).
+    show(name)           "off", "idle" (first blinks), "ready" (first steady), "reading" (two), "done" (all four),
+                         "error" (last, red).
     """
 
 

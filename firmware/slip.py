@@ -89,7 +89,8 @@ def build(terminal: "object", record: "dict", copy: str, again: bool = False) ->
     job.append(("", t("slip.copy." + copy)))  # 2
     job.append(("", t(("slip.merchant", ("", p("merchant.name"))))))  # 3
     job.append(("", t(("slip.merchant_number", ("", p("merchant.number"))))))  # 4
-    job.append(("", spread(t(("slip.terminal", ("", p("terminal.number")))), t(("slip.operator", ("", record["operator"]))))))  # 5, 6
+    terminal_number = t(("slip.terminal", ("", p("terminal.number"))))
+    job.append(("", spread(terminal_number, t(("slip.operator", ("", record["operator"]))))))  # 5, 6
     job.append(("rule", ""))
     job.append(("bh", t(("slip.kind", record["kind"] + ".title"))))  # 10
     for label, value, style in SLIP:

@@ -11,8 +11,8 @@ a card or a printer reads from top to bottom, and yet nothing in the firmware wa
     Turn(name)                the only task that holds this name goes on; the others stand in line, until it ends
 
 Ask and More take `within_ms`: when nothing came by then the answer is the event DEADLINE. A ticket is closed
-after its answer unless the Ask says `keep`, and always when the Ask was not answered in time; what is open when the task ends or is cancelled is closed, and the
-port is told (`CLOSERS`). A task that is cancelled sees GeneratorExit at its yield.
+after its answer unless the Ask says `keep`, and always when the Ask was not answered in time; what is open when the
+task ends or is cancelled is closed, and the port is told (`CLOSERS`). A task that is cancelled sees GeneratorExit at its yield.
 
 A task is bound to no state: what must survive a power cut is in the ledger, never in a task.
 """
@@ -20,9 +20,24 @@ A task is bound to no state: what must survive a power cut is in the ledger, nev
 from heapq import heappop, heappush
 
 from firmware.events import (
-    CARD_FOUND, CARD_GONE, CARD_LOST, CARD_PROBLEM, CARD_REPLY, DEADLINE, LINK_DATA, LINK_DOWN, LINK_UP, PRINT_DONE, PRINT_STOPPED,
-    SECRET_READY, SECRET_STOPPED, SECRET_TYPED, VAULT_DONE, VAULT_REFUSED, Event,
-)  # fmt: skip
+    CARD_FOUND,
+    CARD_GONE,
+    CARD_LOST,
+    CARD_PROBLEM,
+    CARD_REPLY,
+    DEADLINE,
+    LINK_DATA,
+    LINK_DOWN,
+    LINK_UP,
+    PRINT_DONE,
+    PRINT_STOPPED,
+    SECRET_READY,
+    SECRET_STOPPED,
+    SECRET_TYPED,
+    VAULT_DONE,
+    VAULT_REFUSED,
+    Event,
+)
 from firmware.tickets import Tickets
 
 TYPE_CHECKING = False

@@ -55,7 +55,7 @@ class Terminal:
         counters = self.ledger.counters
         self.calendar.restore(counters["offset_s"], counters["confirmed"], counters["at_s"])
         self.codec = unionpay.codec()
-        self.machine = None  # type: Machine | None
+        self.machine: "Machine | None" = None
         self.make_state = None  # (name, *arguments) -> State; set with the next two by `states.catalogue.power_on`
         self.first = None  # draft -> the State of its first step
         self.after = None  # step -> the State of the step that follows in the open transaction

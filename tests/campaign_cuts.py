@@ -1,7 +1,8 @@
 """Cuts the power of sales, voids and reversals on real wires: `python -m tests.campaign_cuts --count 50`.
 
 First the firmware crashes at each named point (the tests pull the plug there), then plugs are pulled and the firmware
-crashes at `--count` random moments, some of them again while it starts. A line a cut; exit status 1 when the books of terminal and bank ever differ, and then the folder is kept.
+crashes at `--count` random moments, some of them again while it starts. A line a cut; exit status 1 when the books of
+terminal and bank ever differ, and then the folder is kept.
 """
 
 import argparse
@@ -45,7 +46,8 @@ def at_random(shop: Shop, count: int, seed: int, tell=print) -> int:
             shop.cut_start_after(after, cut)
         differ = shop.recover()
         wrong += bool(differ)
-        moment = "%.3f s" % seconds + ("" if inside else " (after its end)") + "".join(", start %.3f s" % after for after in starts)
+        moment = "%.3f s" % seconds + ("" if inside else " (after its end)")
+        moment += "".join(", start %.3f s" % after for after in starts)
         tell("%3d %-5s of a %-4s at %s: %s" % (number, cut.__name__, walk.__name__, moment, "; ".join(differ) or "books agree"))
     return wrong
 

@@ -18,6 +18,7 @@ cannot do now, 413 and 415 for a body too long or not JSON. `placing` a card on 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 WAIT_S = 25.0  # a long poll; shorter than any proxy's or browser's patience
 LONGEST_BODY = 4096
 LONGEST_TEXT = 1000  # characters of a string in a body
+_NUMBER = re.compile(r"[0-9]{5,}")
 
 
 class Refused(Exception):
-    """The request is refused: HTTP status and why."""
+    """The request is refused: HTTP status and why. What it said is repeated but for long numbers: they may be a secret."""
 
     def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
+        super().__init__(_NUMBER.sub("*", why))
         self.status = status
 
 

@@ -4,8 +4,8 @@ Pure functions: a draft or a record in, fields out. The codec knows how fields a
 session when they travel (`session`). Source: host.md §2, §3, §6.
 """
 
-from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 import json
+from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 
 from firmware.iso8583 import unionpay
 from firmware.money import masked
@@ -141,7 +141,8 @@ def reversal(terminal: "object", record: "dict", pan: str, expiry: str) -> "tupl
     if undoes:
         fields[61] = unionpay.original(undoes["batch"], undoes["trace"])
     chip = unhexlify(record.get("reversal55", ""))
-    return "0400", unionpay.reversal(fields, record.get("reason", unionpay.REASON_NO_ANSWER), record.get("authorisation", ""), chip)
+    reason = record.get("reason", unionpay.REASON_NO_ANSWER)
+    return "0400", unionpay.reversal(fields, reason, record.get("authorisation", ""), chip)
 
 
 def sign_on(terminal: "object", trace: str) -> "tuple[str, dict]":

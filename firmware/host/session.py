@@ -255,6 +255,7 @@ def reverse(terminal: "object", record: "dict") -> "Generator":
         tries = 1 if record.get("rounds") else terminal.parameter("reversal.tries")
         if record.get("rounds") and not terminal.signed_on():
             yield from sign_on(terminal)  # a sign-on that was cut short leaves the host with keys that we never got
+        answer = Answer(False)
         for attempt in range(tries):
             if attempt:
                 yield Pause(BETWEEN_TRIES_MS)

@@ -104,7 +104,8 @@ class PresentCard(Step):
         draft = self.draft
         big = yuan(draft.fen) if draft.row.money else ""
         keys = CANCEL_ONLY if self.stage != "reading" else ("", "")
-        return Screen(draft.row.title, ("card." + self.stage,), big=big, keys=keys, style="alert" if self.stage in ("many", "unreadable") else "")
+        style = "alert" if self.stage in ("many", "unreadable") else ""
+        return Screen(draft.row.title, ("card." + self.stage,), big=big, keys=keys, style=style)
 
     def on_told(self, stage):
         self.stage = stage

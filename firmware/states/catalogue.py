@@ -1,7 +1,25 @@
 """Every state there is, by name: for the global moves, the tests and the diagram."""
 
 from firmware.machine import GLOBAL_MOVES, Machine, State
-from firmware.states import amount, card, common, confirm, login, manage, menu, online, pin, printing, query, result, start, step, steps, trouble, void
+from firmware.states import (
+    amount,
+    card,
+    common,
+    confirm,
+    login,
+    manage,
+    menu,
+    online,
+    pin,
+    printing,
+    query,
+    result,
+    start,
+    step,
+    steps,
+    trouble,
+    void,
+)
 
 ALL = (
     start.SelfTest, start.Unprovisioned, start.VaultTrouble, start.LastSale, start.SelfTestPage,
@@ -9,11 +27,13 @@ ALL = (
     menu.Menu,
     amount.EnterAmount, card.PresentCard, card.CardTrouble, confirm.ConfirmAmount, pin.EnterPin, pin.PinLeftOut,
     online.Authorise, online.Blocked, step.Cancelled,
-    result.Declined, result.NotSent, result.Reversed, result.Unresolved, result.BatchFull, result.ReaderMissing, result.ShowBalance,
+    result.Declined, result.NotSent, result.Reversed, result.Unresolved,
+    result.BatchFull, result.ReaderMissing, result.ShowBalance,
     printing.PrintSlip, printing.PrintTrouble, printing.Approved, printing.NextCopy, printing.PrinterTrouble,
     void.AskSupervisor, void.Release, void.FindOriginal, void.PickOriginal, void.ConfirmOriginal,
     query.Transactions, query.TransactionPage, query.FindTransaction, query.Totals,
-    manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator, manage.OperatorList, manage.Device,
+    manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator,
+    manage.OperatorList, manage.Device,
     common.Notice,
     trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
 )  # fmt: skip

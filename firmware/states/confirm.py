@@ -16,7 +16,9 @@ class ConfirmAmount(Step):
         return terminal.parameter("sale.confirm_after_tap")
 
     def screen(self):
-        return Screen(self.draft.row.title, ("confirm.prompt", ("confirm.card", ("", self.draft.masked))), big=yuan(self.draft.fen), keys=OK_CANCEL)
+        draft = self.draft
+        lines = ("confirm.prompt", ("confirm.card", ("", draft.masked)))
+        return Screen(draft.row.title, lines, big=yuan(draft.fen), keys=OK_CANCEL)
 
     def on_confirm(self):
         return self.next()

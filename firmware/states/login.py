@@ -33,7 +33,8 @@ class Login(Digits):
             third = "part.printer.bad"
         else:
             third = ("login.version", ("", terminal.version), date if terminal.calendar.trusted else "login.clock")
-        return Screen("login.title", (("login.name", ("", terminal.parameter("merchant.name"))), ("login.number", ("", self.typed)), third), keys=OK)
+        name = ("login.name", ("", terminal.parameter("merchant.name")))
+        return Screen("login.title", (name, ("login.number", ("", self.typed)), third), keys=OK)
 
     def on_digit(self, digit):
         self.wrong = False
@@ -94,7 +95,7 @@ class LockedOut(Page):
 
     def screen(self):
         minutes = (self.terminal.operators.left_ms(self.operator) + 59_999) // 60_000
-        helper = "locked.by_system" if self.operator == "00" else "locked.wait" if self.operator == "99" else "locked.by_supervisor"
+        helper = {"00": "locked.by_system", "99": "locked.wait"}.get(self.operator, "locked.by_supervisor")
         lines = (("login.operator", ("", self.operator)), ("locked.minutes", minutes), helper)
         return Screen("locked.title", lines, keys=OK, style="alert")
 
@@ -142,7 +143,8 @@ class NewPassword(State):
             hint = "password.weak"
         else:
             hint = "password.forced" if self.operator else "password.rule"
-        return Screen("password.change", (hint, "password." + self.stage, ("password.typed", ("", "*" * self.count))), keys=OK_CANCEL)
+        lines = (hint, "password." + self.stage, ("password.typed", ("", "*" * self.count)))
+        return Screen("password.change", lines, keys=OK_CANCEL)
 
     def on_done(self, result):
         if result == "set":

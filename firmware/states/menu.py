@@ -72,9 +72,9 @@ class Menu(State):
     """One menu. Back or cancel leads up; an idle main menu locks the device."""
 
     leads_to = (
-        "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "PresentCard", "CardTrouble", "Blocked", "BatchFull", "ReaderMissing",
-        "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked", "OldPassword", "Login",
-        "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
+        "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "PresentCard", "CardTrouble", "Blocked", "BatchFull",
+        "ReaderMissing", "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked",
+        "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
     )  # fmt: skip
 
     def __init__(self, name=""):

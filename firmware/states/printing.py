@@ -60,7 +60,8 @@ class PrintSlip(State):
     def screen(self):
         record = self.record
         what = "print.again" if self.reprint else record["kind"] + ".done"
-        return Screen(record["kind"] + ".title", (what, ("print.copy", self.place + 1, len(self.copies()))), big=yuan(record["fen"]))
+        lines = (what, ("print.copy", self.place + 1, len(self.copies())))
+        return Screen(record["kind"] + ".title", lines, big=yuan(record["fen"]))
 
     def on_done(self, why):
         if why:

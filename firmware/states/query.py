@@ -85,10 +85,12 @@ class TransactionPage(Page):
         record = self.record
         state = "phase.voided" if record.get("void") and record["phase"] == "approved" else "phase." + record["phase"]
         if not self.second:
-            lines = (("query.amount", record["kind"] + ".title", ("", yuan(record["fen"]))), ("confirm.card", ("", record["pan"])), ("query.state", state))
+            amount = ("query.amount", record["kind"] + ".title", ("", yuan(record["fen"])))
+            lines = (amount, ("confirm.card", ("", record["pan"])), ("query.state", state))
         else:
+            at = record["at"]
             lines = (
-                ("query.at", ("", "%s-%s %s:%s" % (record["at"][4:6], record["at"][6:8], record["at"][8:10], record["at"][10:12]))),
+                ("query.at", ("", "%s-%s %s:%s" % (at[4:6], at[6:8], at[8:10], at[10:12]))),
                 ("query.reference", ("", record.get("reference", ""))),
                 ("query.authorisation", ("", record.get("authorisation", ""))),
             )

@@ -2,7 +2,6 @@
 
 from firmware.iso8583 import codes, unionpay
 from firmware.iso8583.codec import Iso8583Error
-from firmware.machine import State
 from firmware.money import yuan
 from firmware.screens import Screen
 from firmware.states.common import HOME, OK, OK_CANCEL, Page, home
@@ -27,7 +26,9 @@ class Declined(ResultPage):
 
     def _again(self):
         draft = self.terminal.draft
-        return self.result is not None and draft is not None and self.result.code == WRONG_PIN and draft.tries < self.terminal.parameter("pin.tries")
+        if self.result is None or draft is None or self.result.code != WRONG_PIN:
+            return False
+        return draft.tries < self.terminal.parameter("pin.tries")
 
     def screen(self):
         code = codes.look_up(self.result.code if self.result is not None else "")

@@ -4,6 +4,8 @@ Every named point that a sale or a void passes is found by one walk that records
 occurrence counts. Afterwards the device is switched on, nobody logs in, and it must put its books in order itself.
 """
 
+import sys
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -64,3 +66,13 @@ def test_the_device_sells_as_before_after_all_that(shop):
     shop.sale()
     assert shop.bank.approved(SALE_FEN) == standing + 1
     assert shop.differ() == []
+
+
+def test_firmware_that_writes_after_it_has_sent_is_caught_by_a_cut(tmp_path):
+    careless = [sys.executable, str(Path(__file__).with_name("careless_firmware.py")), "afterwards"]
+    shop = Shop(tmp_path, command=[*careless, "--board", "emulator", "--data", str(tmp_path / "terminal")])
+    try:
+        assert shop.cut_at(Shop.sale, ("link:receive", 1))
+        assert any(line.startswith("sales that stand") for line in shop.recover())
+    finally:
+        shop.close()

@@ -73,8 +73,10 @@ def test_firmware_that_does_it_wrong_is_caught(strace, tmp_path, how, problems):
 
 LINE = '8 connect(9<TCP:[99]>, {sa_family=AF_INET, sin_port=htons(6)}, 16) = -1 EINPROGRESS (Operation now in progress)'
 WRITE = '7 pwrite64(6<%s>, "\\x00\\x01", 24, 32) = 24' % LOG
+WRITE_BEGINS = '7 pwrite64(6<%s>, "", 24, 32 <unfinished ...>' % LOG
 SYNC = "7 fdatasync(6<%s>) = 0" % LOG
-SEND = '8 sendto(9<TCP:[127.0.0.1:5->127.0.0.1:6]>, "\\x01\\x0b\\x60\\x00\\x03\\x00\\x00\\x60\\x31\\x00\\x31\\x01\\x00\\x02\\x00\\x70"..., 269, 0, NULL, 0) = 269'
+HEAD = "".join("\\x%02x" % byte for byte in bytes.fromhex("010B 6000030000 603100310100 0200 70"))
+SEND = '8 sendto(9<TCP:[127.0.0.1:5->127.0.0.1:6]>, "%s"..., 269, 0, NULL, 0) = 269' % HEAD
 REPLY = SEND.replace("sendto", "recvfrom").replace("\\x02\\x00\\x70", "\\x02\\x10\\x70")
 ASK = '7 write(14<%s<char 136:1>>, "\\x1bv\\x00", 3) = 3' % PRINTER
 SLIP = '7 write(14<%s<char 136:1>>, "\\x1b@\\x1b7", 4) = 4' % PRINTER
@@ -92,10 +94,7 @@ SLIP = '7 write(14<%s<char 136:1>>, "\\x1b@\\x1b7", 4) = 4' % PRINTER
         ([WRITE, SYNC.replace("-wal", "-other"), SEND], ["not synced"]),
         ([WRITE, "7 fdatasync(6<%s> <unfinished ...>" % LOG, SEND, "7 <... fdatasync resumed>) = 0"], ["not synced"]),
         ([WRITE, "7 fdatasync(6<%s> <unfinished ...>" % LOG, "7 <... fdatasync resumed>) = 0", SEND], []),
-        (
-            ['7 pwrite64(6<%s>, "", 24, 32 <unfinished ...>' % LOG, SYNC.replace("7 ", "8 "), "7 <... pwrite64 resumed>) = 24", SEND],
-            ["not synced"],
-        ),
+        ([WRITE_BEGINS, SYNC.replace("7 ", "8 "), "7 <... pwrite64 resumed>) = 24", SEND], ["not synced"]),
         ([WRITE, SYNC, SEND, REPLY, ASK, SLIP], ["nothing written"]),
         ([WRITE, SYNC, SEND, REPLY, WRITE, ASK, SLIP, SYNC], ["not synced"]),
         ([WRITE, SYNC, SEND, REPLY, WRITE, ASK], []),

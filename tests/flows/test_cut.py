@@ -206,3 +206,26 @@ def test_the_books_agree_when_the_power_goes_again_and_again(seed):
         till.log_in()
         till.sell(99)
         assert till.differ() == [], "%s, then a sale: %s" % (what, till.differ())
+
+
+def test_cuts_of_a_sale_leave_it_forgotten_reversed_or_approved():
+    """That the cases above are not all the same: each end of a sale that was cut is among them."""
+    steps, commits = length(sale)
+    tills = [case(sale, lambda till, step=step: till.arm(step), "before step %d" % step) for step in range(steps)]
+    tills += [case(sale, lambda till, n=n: till.store.fuse(n, True), "after commit %d" % n) for n in range(1, commits + 1)]
+    ends = set()
+    for till in tills:
+        record = till.record()
+        ends.add("forgotten" if record["fen"] == 5678 else record["phase"] + record.get("undone", ""))
+    assert ends == {"forgotten", "approved", "reversed00", "reversed25"}
+
+
+def test_what_has_left_when_the_power_goes_arrives_at_the_bank():
+    till = ready()
+    seen = len(till.messages)
+    till.link.reach = lambda point: till.later(0, till.plug) if point == "link:sent" else None
+    till.walk(("6 管理", "1"), ("请输入金额", "1234 ENTER"), ("请挥卡", tap("debit")))
+    assert [line for line in till.messages[seen:] if line.startswith("→ 0200")]
+    till.link.reach = lambda point: None
+    till.again()
+    assert till.record()["phase"] == "reversed" and till.differ() == []

@@ -32,6 +32,9 @@ class BenchDevice(Device):
 
         self._panel.on_change = note
 
+    def __enter__(self) -> BenchDevice:
+        return self
+
     def forget(self) -> None:
         self.pictures.clear()
 
@@ -51,15 +54,15 @@ class BenchDevice(Device):
         pixels meanwhile takes the time that is measured.
         """
         self.forget()
+        before = said = self.uart_bytes
         start = last = time.perf_counter()
         self.power_on()
-        said = self.uart_bytes
-        while time.perf_counter() - last < READER_STILL_S or not self.uart_bytes:
+        while said == before or time.perf_counter() - last < READER_STILL_S:
             time.sleep(0.001)
-            if self.uart_bytes != said or not said:
+            if self.uart_bytes != said:
                 last, said = time.perf_counter(), self.uart_bytes
-            if last - start > 30:
-                raise LookupError("the reader says nothing")
+            if time.perf_counter() - start > 30:
+                raise LookupError("the reader does not come to rest")
         return self.first_picture(LOG_IN) - start, last - start
 
     def need(self, text: str, seconds: float = 20) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from firmware.emv import tlv
 from firmware.iso8583 import unionpay
+from firmware.iso8583.codec import Codec
 from tools.bench.table import Row, best_of
 
 # A contactless sale as the terminal sends it: 16 fields, a MAC at the end.
@@ -47,11 +48,12 @@ def fci() -> bytes:
     """The answer to SELECT of a talkative card: 206 bytes, four levels."""
     directory = [(0x4F, bytes.fromhex("A000000333010101")), (0x50, b"UNIONPAY"), (0x87, b"\x01")]
     issuer = [
-        (0x9F4D, b"\x0b\x0a"), (0xDF4D, b"\x0c\x0a"), (0x5F54, b"ICBKCNBJXXX"), (0x9F5A, bytes(5)), (0x9F0A, bytes(8)), (0x61, directory),
+        (0x9F4D, b"\x0b\x0a"), (0xDF4D, b"\x0c\x0a"), (0x5F54, b"ICBKCNBJXXX"), (0x9F5A, bytes(5)), (0x9F0A, bytes(8)),
+        (0x61, directory),
     ]  # fmt: skip
     proprietary = [
-        (0x50, b"PBOC DEBIT"), (0x87, b"\x01"), (0x9F38, bytes(27)), (0x5F2D, b"zhen"), (0x9F11, b"\x01"), (0x9F12, b"UnionPay Debit"),
-        (0xBF0C, issuer), (0x9F7F, b""),
+        (0x50, b"PBOC DEBIT"), (0x87, b"\x01"), (0x9F38, bytes(27)), (0x5F2D, b"zhen"), (0x9F11, b"\x01"),
+        (0x9F12, b"UnionPay Debit"), (0xBF0C, issuer), (0x9F7F, b""),
     ]  # fmt: skip
     name = (0x84, bytes.fromhex("A000000333010101"))
     rest = 206 - len(tlv.encode([(0x6F, [name, (0xA5, proprietary)])]))
@@ -62,7 +64,8 @@ def fci() -> bytes:
     return data
 
 
-def iso8583_rows() -> list[Row]:
+def agreed() -> tuple[Codec, bytes, dict[str, str]]:
+    """Our codec, the message, and its fields as pyiso8583 wants them; AssertionError when the two sides do not agree."""
     import iso8583
 
     codec = unionpay.codec()
@@ -75,6 +78,13 @@ def iso8583_rows() -> list[Row]:
         raise AssertionError("pyiso8583 and we do not agree on the message")
     if codec.unpack(message) != ("0200", SALE):
         raise AssertionError("the message does not come back")
+    return codec, message, theirs
+
+
+def iso8583_rows() -> list[Row]:
+    import iso8583
+
+    codec, message, theirs = agreed()
     rows = []
     for name, ours, peer in (
         ("pack", lambda: codec.pack("0200", SALE), lambda: iso8583.encode(theirs, PEER_SPEC)),

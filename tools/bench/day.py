@@ -1,6 +1,7 @@
 """A busy day at the wire: 500 sales in a row, and what becomes of the firmware's memory after the first 50.
 
-A headless device, printing takes no time, copies come without waiting, the batch has no limit. Both books are compared at the end.
+A headless device, printing takes no time, copies come without waiting, the batch has no limit. At the end the acquirer's books
+must hold every sale.
 """
 
 from __future__ import annotations
@@ -52,6 +53,6 @@ def rows() -> list[Row]:
         device.power_off()
     growth = 100 * (memory[-1] / memory[FIRST - 1] - 1)
     return [
-        Row("busy day: growth of memory after %d sales" % FIRST, growth, "%", most=5, note="%d sales, %.1f MB at the end" % (SALES, memory[-1])),
+        Row("busy day: memory grown after %d sales" % FIRST, growth, "%", most=5, note="%d sales, %.1f MB" % (SALES, memory[-1])),
         Row("busy day: seconds a sale", median(seconds), "s", note="median; hands, cards, printer and bank included"),
     ]

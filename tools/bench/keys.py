@@ -68,7 +68,7 @@ def rows() -> list[Row]:
     return [
         Row("key to pixels, median", percentile(times, 50), "ms", note=how),
         Row("key to pixels, p99", percentile(times, 99), "ms", most=20, note=how),
-        Row("bus: digit of a number", digit, "bytes", most=32, note="addresses and control bytes included; luma alone %d" % LUMA_FRAME),
+        Row("bus: digit of a number", digit, "bytes", most=32, note="all that travels; luma alone %d" % LUMA_FRAME),
         Row("bus: star of a password", star, "bytes", most=32),
         Row("bus: digit of an amount", max(amounts), "bytes", most=256, note="the most of all presses"),
         Row("bus: the same picture", same, "bytes", most=0),

@@ -78,8 +78,8 @@ def lines(rows: list[Row]) -> list[str]:
     right = {1, 2, 3}
 
     def joined(line: tuple[str, ...]) -> str:
-        fitted = [text.rjust(width) if column in right else text.ljust(width) for column, (text, width) in enumerate(zip(line, widths, strict=True))]
-        return "  ".join(fitted).rstrip()
+        places = enumerate(zip(line, widths, strict=True))
+        return "  ".join(text.rjust(width) if place in right else text.ljust(width) for place, (text, width) in places).rstrip()
 
     return [joined(HEAD), "  ".join("-" * width for width in widths), *(joined(cells(row)) for row in rows)]
 

@@ -46,7 +46,8 @@ class TalkativeCard:
     """Answers each command with as many bytes as a real card does."""
 
     def __init__(self) -> None:
-        self._answers = {command: fci()[:size].ljust(size, b"\x00") + b"\x90\x00" for command, size in zip(COMMANDS, SIZES, strict=True)}
+        sizes = zip(COMMANDS, SIZES, strict=True)
+        self._answers = {command: fci()[:size].ljust(size, b"\x00") + b"\x90\x00" for command, size in sizes}
 
     def apdu(self, command: bytes) -> bytes:
         return self._answers.get(bytes(command), b"\x6a\x82")
@@ -96,7 +97,9 @@ def terminal(path: str) -> None:
 def tap_rows() -> list[Row]:
     chip = Pn532Chip.on_pty()
     command = [sys.executable, "-m", "tools.bench.tap", chip.path]
-    cpu, wall, sent = [], [], []
+    cpu: list[float] = []
+    wall: list[float] = []
+    sent: list[float] = []
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdin is not None and child.stdout is not None
         if child.stdout.readline().strip() != "ready":
@@ -116,9 +119,9 @@ def tap_rows() -> list[Row]:
         child.stdin.close()
     chip.close()
     return [
-        Row("tap, 10 APDUs: terminal's CPU", median(cpu[1:]), "ms", most=6, note="driver, nfcpy, pyserial; median of %d" % (TAPS - 1)),
-        Row("tap, 10 APDUs: time", median(wall[1:]), "ms", note="card in the field to the tenth answer, no air time"),
-        Row("tap, 10 APDUs: bytes on the UART", median(sent), "bytes", floor_bytes(), note="beside the floor of the same APDUs"),
+        Row("tap of 10 APDUs: CPU", median(cpu[1:]), "ms", most=6, note="driver, nfcpy, pyserial; median of %d" % len(cpu)),
+        Row("tap of 10 APDUs: time", median(wall[1:]), "ms", note="card in the field to the tenth answer, no air time"),
+        Row("tap of 10 APDUs: UART", median(sent), "bytes", floor_bytes(), note="beside the floor of the same APDUs"),
     ]
 
 

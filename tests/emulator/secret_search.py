@@ -1,0 +1,125 @@
+"""Looks for secrets in bytes, in any coding in which a program might have left them.
+
+A secret of digits (card number, PIN, password) is looked for as
+    text         ASCII, UTF-16 of both orders; in groups of four as cards have it
+    BCD          two digits a byte, whatever nibble stands before or behind an odd one
+    swapped      BCD with the nibbles of each byte swapped, as telephone numbers are written
+    base64       of the text and of the BCD, however many bytes stand before it, in both alphabets
+and one of bytes (key, PIN block) as the bytes, hex of both cases, hex in UTF-16, swapped, base64.
+
+Of a card number each run of ten digits counts, so that the first six and the last four alone do not. Of a key each half.
+"""
+
+import base64
+import re
+import zlib
+
+RUN = 10  # digits of a card number that must not stand together
+SHORTEST_BCD = 8  # digits; what is shorter than four bytes is in any noise
+PNG = b"\x89PNG\r\n\x1a\n"
+GROUPED = re.compile(rb"(?<=[0-9])[ -](?=[0-9])")
+
+
+def base64_cores(data):
+    """What must be in a base64 text that has the data in it: for each place modulo 3, the characters that depend on nothing else."""
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + data)
+        first = -(-before * 8 // 6)
+        last = (before + len(data)) * 8 // 6
+        yield text[first:last]
+        yield base64.b64encode(bytes(before) + data, b"-_")[first:last]
+
+
+def swapped(data):
+    return bytes((byte & 15) << 4 | byte >> 4 for byte in data)
+
+
+def of_bytes(data, halves=True):
+    """Every form of a secret that is bytes. halves: of each half of it."""
+    parts = [data[:8], data[8:16]] if halves and len(data) == 16 else [data]
+    for part in parts:
+        yield "bytes", part
+        yield "swapped", swapped(part)
+        for text in (part.hex(), part.hex().upper()):
+            yield "hex", text.encode()
+            yield "UTF-16", text.encode("utf-16-le")
+            yield "UTF-16", text.encode("utf-16-be")[:-1]
+        if len(part) >= 8:
+            for core in base64_cores(part):
+                yield "base64", core
+
+
+def of_digits(digits, runs=False):
+    """Every form of a secret that is digits. runs: of each run of ten of them."""
+    wholes = [digits[at : at + RUN] for at in range(len(digits) - RUN + 1)] if runs else [digits]
+    for run in wholes:
+        yield "text", run.encode()
+        yield "UTF-16", run.encode("utf-16-le")
+        yield "UTF-16", run.encode("utf-16-be")
+        for packed in bcd(run):
+            yield "BCD", packed
+            yield "swapped", swapped(packed)
+    for core in base64_cores(digits.encode()):
+        yield "base64", core
+    for packed in bcd(digits):
+        if len(packed) >= 5:
+            for core in base64_cores(packed):
+                yield "base64 of BCD", core
+
+
+def bcd(digits):
+    """The whole bytes in a packed number, for either place of its first digit."""
+    if len(digits) < SHORTEST_BCD:
+        return
+    for at in (0, 1):
+        even = digits[at : at + (len(digits) - at) // 2 * 2]
+        yield bytes.fromhex(even)
+
+
+class Searcher:
+    """`find(bytes)` says which secrets are there: [(name, coding)], never the secret."""
+
+    def __init__(self):
+        self._needles = {}  # needle: (name, coding)
+
+    def add(self, name, forms):
+        for coding, needle in forms:
+            self._needles[needle] = (name, coding)
+
+    def card(self, name, number):
+        self.add(name, of_digits(number, runs=True))
+
+    def digits(self, name, digits):
+        self.add(name, of_digits(digits))
+
+    def key(self, name, data):
+        self.add(name, of_bytes(bytes(data)))
+
+    def __len__(self):
+        return len(self._needles)
+
+    def find(self, data):
+        data = data + b"\n" + unpacked(data)
+        data += b"\n" + GROUPED.sub(b"", data)
+        return sorted({what for needle, what in self._needles.items() if needle in data})
+
+
+def unpacked(data):
+    """The texts in a PNG, compressed or not."""
+    if not data.startswith(PNG):
+        return b""
+    out = []
+    at = len(PNG)
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + size]
+        at += size + 12
+        if kind not in (b"zTXt", b"iTXt"):
+            continue
+        for start in range(len(body)):
+            try:
+                out.append(zlib.decompress(body[start:]))
+                break
+            except zlib.error:
+                continue
+    return b"\n".join(out)
