@@ -7,7 +7,8 @@ A secret of digits (card number, PIN, password) is looked for as
     base64       of the text and of the BCD, however many bytes stand before it, in both alphabets
 and one of bytes (key, PIN block) as the bytes, hex of both cases, hex in UTF-16, swapped, base64.
 
-Of a card number each run of ten digits counts, so that the first six and the last four alone do not. Of a key each half.
+Of a card number each run of ten digits counts (twelve in BCD), so that the first six and the last four alone do not. Of a
+key each half. A number too short to differ from noise is not looked for in BCD.
 """
 
 import base64
@@ -15,13 +16,14 @@ import re
 import zlib
 
 RUN = 10  # digits of a card number that must not stand together
-SHORTEST_BCD = 8  # digits; what is shorter than four bytes is in any noise
+PACKED_RUN = 12  # the same in BCD
+SHORTEST = 5  # bytes; what is shorter is in any noise
 PNG = b"\x89PNG\r\n\x1a\n"
 GROUPED = re.compile(rb"(?<=[0-9])[ -](?=[0-9])")
 
 
 def base64_cores(data):
-    """What must be in a base64 text that has the data in it: for each place modulo 3, the characters that depend on nothing else."""
+    """What is in any base64 text of the data: for each place modulo 3, the characters that depend on nothing else."""
     for before in range(3):
         text = base64.b64encode(bytes(before) + data)
         first = -(-before * 8 // 6)
@@ -51,29 +53,31 @@ def of_bytes(data, halves=True):
 
 def of_digits(digits, runs=False):
     """Every form of a secret that is digits. runs: of each run of ten of them."""
-    wholes = [digits[at : at + RUN] for at in range(len(digits) - RUN + 1)] if runs else [digits]
-    for run in wholes:
+    for run in cut(digits, RUN) if runs else [digits]:
         yield "text", run.encode()
         yield "UTF-16", run.encode("utf-16-le")
         yield "UTF-16", run.encode("utf-16-be")
+    for run in cut(digits, PACKED_RUN) if runs else [digits]:
         for packed in bcd(run):
             yield "BCD", packed
             yield "swapped", swapped(packed)
     for core in base64_cores(digits.encode()):
         yield "base64", core
     for packed in bcd(digits):
-        if len(packed) >= 5:
-            for core in base64_cores(packed):
-                yield "base64 of BCD", core
+        for core in base64_cores(packed):
+            yield "base64 of BCD", core
+
+
+def cut(digits, size):
+    return [digits[at : at + size] for at in range(len(digits) - size + 1)]
 
 
 def bcd(digits):
     """The whole bytes in a packed number, for either place of its first digit."""
-    if len(digits) < SHORTEST_BCD:
-        return
     for at in (0, 1):
-        even = digits[at : at + (len(digits) - at) // 2 * 2]
-        yield bytes.fromhex(even)
+        packed = bytes.fromhex(digits[at : at + (len(digits) - at) // 2 * 2])
+        if len(packed) >= SHORTEST:
+            yield packed
 
 
 class Searcher:

@@ -12,7 +12,8 @@ from emulator.paper import DOTS, LONGEST, ROW, Paper
 from tests.toys import until
 
 SLIP = [
-    ("cbhw", "银联签购单"), ("", "商户 MERCHANT"), ("rule", ""), ("b", "卡号 622848******0013"), ("h", "RMB 12.34"), ("w", "宽 wide"),
+    ("cbhw", "银联签购单"), ("", "商户 MERCHANT"), ("rule", ""), ("b", "卡号 622848******0013"),
+    ("h", "RMB 12.34"), ("w", "宽 wide"),
     ("", "very long text that goes on in the next line 很长的一行字"), ("", ""), ("feed", 2), ("c", "测试"), ("cut", ""),
 ]  # fmt: skip
 

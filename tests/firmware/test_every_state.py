@@ -17,8 +17,12 @@ from firmware.transactions import BALANCE, SALE, VOID
 # Where a state may rest for ever: it waits for a person, or only the technician can help.
 RESTING = ("Login", "Locked", "Tampered", "Stopping", "Unprovisioned", "VaultTrouble", "PowerLow")
 
-CARD = ("card-found", "A"), ("card-found", "B"), ("card-problem", "many"), ("card-problem", "unreadable"), ("card-problem", "reader-gone"), (
-    "card-reply", b"\x90\x00"), ("card-reply", b""), ("card-reply", bytes(300)), ("card-lost", "removed"), ("card-gone", None)  # fmt: skip
+CARD = (
+    ("card-found", "A"), ("card-found", "B"),
+    ("card-problem", "many"), ("card-problem", "unreadable"), ("card-problem", "reader-gone"),
+    ("card-reply", b"\x90\x00"), ("card-reply", b""), ("card-reply", bytes(300)),
+    ("card-lost", "removed"), ("card-gone", None),
+)  # fmt: skip
 WORDS = ("right", "wrong", "weak", "set", "different")
 REFUSED = [("vault-refused", why) for why in ("no-key", "check-value", "bad-data", "wiped")]
 
@@ -27,7 +31,8 @@ ANSWERS = {
     ("contactless", "activate"): CARD,
     ("vault", "enter_password"): [("secret-typed", 0), ("secret-typed", 3), ("secret-stopped", "cancel")]
     + [("secret-ready", word) for word in WORDS],  # "ok" is left to the flows: the vault itself must have said it
-    ("vault", "enter_pin"): [("secret-typed", 2), ("secret-ready", bytes(8)), ("secret-stopped", "cancel"), ("secret-stopped", "bypass")],
+    ("vault", "enter_pin"): [("secret-typed", 2), ("secret-ready", bytes(8))]
+    + [("secret-stopped", why) for why in ("cancel", "bypass")],
     ("vault", "mac"): [("vault-done", b"12345678")],
     ("vault", "check_mac"): [("vault-done", True), ("vault-done", False)],
     ("vault", "seal"): [("vault-done", b"sealed")],
@@ -35,9 +40,11 @@ ANSWERS = {
     ("vault", "load_keys"): [("vault-done", None)],
     ("vault", "add_operator"): [("vault-done", None)],
     ("vault", "remove_operator"): [("vault-done", None)],
-    ("link", "connect"): [("link-up", None), ("link-data", b""), ("link-data", b"\x00"), ("link-data", bytes(200)), ("link-data", b"\xff" * 3000)]
+    ("link", "connect"): [("link-up", None)]
+    + [("link-data", data) for data in (b"", b"\x00", bytes(200), b"\xff" * 3000)]
     + [("link-down", why) for why in ("refused", "unreachable", "timeout", "name", "tls", "closed", "broken")],
-    ("printer", "print"): [("print-done", None)] + [("print-stopped", (why, 0)) for why in ("paper-out", "cover-open", "too-hot", "silent")],
+    ("printer", "print"): [("print-done", None)]
+    + [("print-stopped", (why, 0)) for why in ("paper-out", "cover-open", "too-hot", "silent")],
 }
 GLOBALS = (
     Event(events.TAMPER, 0, None),
@@ -56,8 +63,8 @@ def keep_record(world, phase, kind="sale", original=0):
     terminal.tasks.start(_sealed(), sealed.append)
     world.run(100)
     record = {
-        "kind": kind, "trace": "%06d" % terminal.ledger.next_trace(), "fen": 1234, "at": "20261120103400", "operator": "01", "entry": "07",
-        "pin": False, "cvm": "none", "pan": "622588******0000", "sealed": sealed[0], "original": original, "sequence": "001",
+        "kind": kind, "trace": "%06d" % terminal.ledger.next_trace(), "fen": 1234, "at": "20261120103400", "operator": "01",
+        "entry": "07", "pin": False, "cvm": "none", "pan": "622588******0000", "sealed": sealed[0], "original": original, "sequence": "001",
         "reversal55": "9505000000000", "chip": [],
     }  # fmt: skip
     record["reversal55"] = "95050000000000"
@@ -194,7 +201,11 @@ def all_texts(world):
 def waiting(world):
     """(ticket, request) of every answer that some task waits for now."""
     owners = world.terminal.tickets._owners
-    return [(ticket, task.tickets[ticket]) for ticket, task in sorted(owners.items()) if isinstance(task, tasks.Task) and ticket in task.tickets]
+    return [
+        (ticket, task.tickets[ticket])
+        for ticket, task in sorted(owners.items())
+        if isinstance(task, tasks.Task) and ticket in task.tickets
+    ]
 
 
 @pytest.mark.parametrize("cls", catalogue.ALL, ids=lambda cls: cls.__name__)

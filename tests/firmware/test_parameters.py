@@ -15,7 +15,8 @@ def test_every_default_is_a_value_that_its_parameter_takes():
 @pytest.mark.parametrize(
     "name, value",
     [
-        ("pin.free_fen", -1), ("pin.free_fen", "1000"), ("pin.free_fen", True), ("pin.free_fen", 10.5), ("pin.bypass", 1), ("language", "fr"),
+        ("pin.free_fen", -1), ("pin.free_fen", "1000"), ("pin.free_fen", True), ("pin.free_fen", 10.5),
+        ("pin.bypass", 1), ("language", "fr"),
         ("host.tpdu", "60000300"), ("host.tpdu", "60000300AB"), ("terminal.number", "123"), ("emv.aids", "x"), ("no.such", 1),
     ],
 )  # fmt: skip
