@@ -89,9 +89,7 @@ def power_on(board: "object", ports: dict) -> "object":
     from firmware.states import catalogue
     from firmware.terminal import Terminal
 
-    parameters = dict(board.parameters)
-    parameters["mode"] = board.mode
-    return catalogue.power_on(Terminal(ports, {"name": board.name, "parameters": parameters}))
+    return catalogue.power_on(Terminal(ports, {"name": board.name, "mode": board.mode, "parameters": board.parameters}))
 
 
 def store_trouble(assembly: "object", inbox: "object", error: StoreError) -> int:

@@ -105,6 +105,10 @@ class Ledger:
         self.note(trace=trace)
         return "%06d" % trace
 
+    def skip_traces(self, count: int) -> None:
+        """Leaves out trace numbers that the host has seen already."""
+        self.note(trace=(self.counters["trace"] + count - 1) % LAST_TRACE + 1)
+
     def note(self, **changes: object) -> None:
         """Commits counters."""
         rows = []
@@ -225,13 +229,13 @@ class Ledger:
         """The host undid it. 12 and 25 (nothing to undo) are the same to us."""
         self._end(record, REVERSED, {"undone": reply.get("code", "")})
 
-    def printed(self, record: "dict", copies: int) -> None:
-        """How many copies came out; not synced, a lost mark only offers the slip again."""
+    def printed(self, record: "dict", copies: int, sync: bool = False) -> None:
+        """How many copies came out. Not synced unless asked for: a lost mark only offers the slip again."""
         # The stored one: while the page stood the reversal of a void may have changed it.
         new = self.get(record["id"]) or dict(record)
         new["printed"] = max(copies, new.get("printed", 0))
         new["slip"] = False
-        self._store.commit([self._row(new)], False)
+        self._store.commit([self._row(new)], sync)
         record.update(new)
 
     def _end(self, record, phase, reply):
@@ -337,7 +341,7 @@ class Ledger:
         return sum([self._totals[kind][0] for kind in self._totals])
 
     def voidable(self, record: "dict | None") -> str:
-        """"" when the record can be voided, otherwise the key of the reason's text."""
+        """ "" when the record can be voided, otherwise the key of the reason's text."""
         if record is None:
             return "void.not_found"
         if record["kind"] != "sale" or record["batch"] != self.batch:

@@ -58,7 +58,6 @@ TABLE = {
     "operators.lock_minutes": ("number", 30, 1, 1440),
     "idle.lock_minutes": ("number", 10, 1, 240),
     # the device
-    "mode": ("choice", "test", ("test", "production"), None),
     "language": ("choice", "zh", ("zh", "en"), None),
     "time.zone_minutes": ("number", 480, -720, 840),
     "power.stop_percent": ("number", 5, 0, 50),

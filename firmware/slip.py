@@ -29,7 +29,7 @@ def spread(left: str, right: str, width: int = WIDTH) -> str:
 
 
 def moment(stamp: str) -> str:
-    """"20261120103400" -> "2026/11/20 10:34:00"."""
+    """ "20261120103400" -> "2026/11/20 10:34:00"."""
     return "%s/%s/%s %s:%s:%s" % (stamp[:4], stamp[4:6], stamp[6:8], stamp[8:10], stamp[10:12], stamp[12:14])
 
 
@@ -71,6 +71,7 @@ NOTES = (
     ("slip.original_reference", lambda r: _undoes(r, "reference")),
     ("slip.original_authorisation", lambda r: _undoes(r, "authorisation")),
     ("slip.original_date", lambda r: _undoes(r, "at")[4:8]),
+    ("slip.host", lambda r: r.get("host_text", "")),
 )
 
 
@@ -79,7 +80,7 @@ def build(terminal: "object", record: "dict", copy: str, again: bool = False) ->
     t = terminal.texts
     p = terminal.parameter
     job = []
-    if p("mode") == "test":
+    if terminal.mode == "test":
         job.append(("cb", t("slip.test")))  # 28
     job.append(("cbh", p("slip.title")))  # 1
     job.append(("c", "POS SALES SLIP"))
@@ -103,8 +104,7 @@ def build(terminal: "object", record: "dict", copy: str, again: bool = False) ->
     job.append(("", t("slip.note")))  # 19
     job += [("", line) for line in notes]
     job += [("", line) for line in record.get("chip") or ()]  # 20
-    if record["kind"] == "sale":
-        job += _consent(terminal, record, copy)
+    job += _consent(terminal, record, copy)
     job.append(("", t("slip.lend")))  # 26
     job.append(("", t(("slip.version", ("", terminal.version)))))
     job.append(("cut", ""))
@@ -112,16 +112,16 @@ def build(terminal: "object", record: "dict", copy: str, again: bool = False) ->
 
 
 def _consent(terminal, record, copy):
-    """23-25: the PIN was given, or the amount needed none; the signature line on the merchant's copy."""
+    """23-25: how the holder agreed: by PIN, on his device, by signature on the merchant's copy, or by an amount that needs nothing."""
     t = terminal.texts
     free_fen = record.get("free_fen", terminal.parameter("pin.free_fen"))
     lines = [("rule", "")]
     if record.get("pin"):
         lines.append(("", t("slip.pin")))
-    elif record["fen"] <= free_fen:
-        lines.append(("", t(("slip.free", ("", yuan(free_fen))))))
     elif record.get("cvm") == "cdcvm":
         lines.append(("", t("slip.cdcvm")))
+    elif record["kind"] == "sale" and record["fen"] <= free_fen and record.get("cvm") != "signature":
+        lines.append(("", t(("slip.free", ("", yuan(free_fen))))))
     elif copy == MERCHANT:
         lines.append(("", t("slip.signature")))
         lines.append(("feed", 2))
@@ -135,7 +135,7 @@ def trouble(terminal: "object", record: "dict") -> "list":
     t = terminal.texts
     p = terminal.parameter
     job = []
-    if p("mode") == "test":
+    if terminal.mode == "test":
         job.append(("cb", t("slip.test")))
     job += [
         ("cbh", t("trouble.title")),
@@ -152,7 +152,7 @@ def trouble(terminal: "object", record: "dict") -> "list":
         ("bh", t(("slip.amount", ("", _signed(record))))),
         ("rule", ""),
         ("", t("trouble.what")),
-        ("", t("trouble.money")),
+        ("", t("trouble.money." + record["kind"])),
         ("", t("trouble.do")),
         ("cut", ""),
     ]

@@ -139,7 +139,7 @@ class Tasks:
     def next_due(self) -> "int | None":
         """When the earliest live timer is due, in ticks; None when there is none."""
         timers = self._timers
-        while timers and timers[0][1] not in self.tickets._owners:
+        while timers and not self.tickets.is_open(timers[0][1]):
             heappop(timers)
         return timers[0][0] if timers else None
 

@@ -41,6 +41,7 @@ class Terminal:
         self.ports = ports
         self.board = board
         self.version = VERSION
+        self.mode = board.get("mode", "test")  # the board's, not a parameter: nothing that is stored makes a device productive
         self.display = ports["display"]
         self.vault = ports["vault"]
         self.link = ports.get("link")
@@ -67,6 +68,7 @@ class Terminal:
         self._emv = None
         self._session_open = False
         self._resolving = False
+        self._resolver = None  # the round of reversals that goes on behind the pages
         self._signing = None  # the sign-on that goes on behind the pages
         self._keeping = None  # what writes the locks down
 
@@ -119,7 +121,7 @@ class Terminal:
         """Why nobody may log in at all: "wiped" or "broken" keys, "unapproved" vault, "unprovisioned"; "" when all is well."""
         if self.vault.state in ("wiped", "broken"):
             return self.vault.state
-        if self.parameter("mode") == "production" and not self.vault.approved:
+        if self.mode == "production" and not self.vault.approved:
             return "unapproved"
         return "unprovisioned" if self.parameter.missing() or self.vault.state == "empty" else ""
 
@@ -142,10 +144,18 @@ class Terminal:
         return 0 <= age < self.parameter("host.sign_on_hours") * 3600
 
     def signed_on_now(self, batch: int) -> None:
-        """The host has answered a sign-on: its batch number, our clock."""
+        """The host has answered a sign-on: its batch number, our clock.
+
+        The reply is not signed, and a new number would put this batch's sales out of reach of void and totals: it is taken
+        only while the batch is empty.
+        """
         self._session_open = True
+        ours = self.ledger.counters["batch"]
+        if batch and batch != ours and self.ledger.in_batch():
+            self.log("sign-on: the host names batch %06d, ours holds sales: %06d is kept" % (batch, ours))
+            batch = ours
         self.ledger.note(
-            batch=batch or self.ledger.counters["batch"],
+            batch=batch or ours,
             signed_on_s=self._clock.utc_s(),
             offset_s=self.calendar.offset_s,
             confirmed=self.calendar.confirmed,
@@ -195,8 +205,14 @@ class Terminal:
             return
         self._resolving = True
         if at_once and self.draft is None:
-            self.tasks.start(session.resolve(self), self._resolved)
+            self._resolver = self.tasks.start(session.resolve(self), self._resolved)
         else:
+            self._resolved(None)
+
+    def make_way(self) -> None:
+        """A transaction goes to the host now, and resolves what is open itself: nobody waits for the background to do it."""
+        if self._going_on(self._resolver):
+            self.tasks.cancel(self._resolver)
             self._resolved(None)
 
     def _resolved(self, _result):

@@ -27,5 +27,8 @@ class Tickets:
             self.dropped += 1
         return found
 
+    def is_open(self, ticket: int) -> bool:
+        return ticket in self._owners
+
     def __len__(self) -> int:
         return len(self._owners)

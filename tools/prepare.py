@@ -139,7 +139,7 @@ def prepare(purpose: str) -> int:
     gpio = gpio_requirements(platform.machine(), board_model())
     files = [REQUIREMENTS[purpose]] + ([gpio] if gpio else [])
     print("installing Python packages: %s" % " ".join(files), flush=True)
-    command = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command = [inside, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     for name in files:
         command += ["-r", str(ROOT / name)]
     if subprocess.call(command) != 0:

@@ -7,7 +7,7 @@ session when they travel (`session`). Source: host.md §2, §3, §6.
 import json
 from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 
-from firmware.iso8583 import unionpay
+from firmware.iso8583 import codes, unionpay
 from firmware.money import masked
 from firmware.transactions import BY_NAME
 
@@ -83,14 +83,22 @@ CHIP = (
     ("ARQC", 0x9F26), ("TVR", 0x95), ("AID", 0x84), ("CSN", 0x5F34), ("TSI", 0x9B), ("ATC", 0x9F36), ("AIP", 0x82),
     ("UNPR NO", 0x9F37), ("TermCap", 0x9F33), ("IAD", 0x9F10),
 )  # fmt: skip
+NAMES = (("APP LABEL", 0x50), ("APP NAME", 0x9F12))
 LINE = 32
+
+
+def printable(data: bytes) -> str:
+    """The letters of a name that a card gives itself; what is none is left out."""
+    return "".join([chr(b) for b in data if 32 <= b < 127])
 
 
 def chip_lines(card: "object") -> "list[str]":
     """The chip's data for the slip, two to a line where they fit."""
     parts = [name + ":" + card.hex_of(tag) for name, tag in CHIP if card.hex_of(tag)]
-    if card.label:
-        parts.append("APP LABEL:" + card.label)
+    for name, tag in NAMES:
+        label = printable(card.tags.get(tag, b""))
+        if label:
+            parts.append(name + ":" + label)
     lines = []
     for part in parts:
         if lines and len(lines[-1]) + 1 + len(part) <= LINE:
@@ -183,7 +191,7 @@ def mismatch(sent: "dict", reply: "dict") -> int:
         return 4
     if 39 not in reply:
         return 39
-    if reply[39] == "00" and reply.get(42) != sent[42]:
+    if codes.approved(reply[39]) and reply.get(42) != sent[42]:
         return 42
     return 0
 
@@ -201,4 +209,5 @@ def kept_of_reply(terminal: "object", reply: "dict") -> "dict":
         "settled": reply.get(15, ""),
         "issuer": decode(names[:11]).strip(),
         "acquirer": decode(names[11:22]).strip(),
+        "host_text": decode(unionpay.read_organisation(reply.get(63, b""))[1]).strip(),
     }

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BETWEEN_TRIES_MS = 2000
 VAULT_MS = 15_000  # a vault that says nothing for so long must not hold up the host's turn for ever
+DUPLICATE = "94"  # the host knows this trace number: a store that was put back to an earlier state (host.md §6)
+TRACES_SKIPPED = 50
 SIGN_ON_REQUIRED = "sign-on"  # in a reply's header (host.md §1)
 
 
@@ -147,7 +149,7 @@ def _judge(terminal, packet, mti, sent, reply, signed):
     if field:
         terminal.log("host: reply contradicts the request in field %d" % field)
         return Answer(True, None, "mismatch")
-    if signed and _mac_wanted(terminal, mti, reply[39]):
+    if signed and (64 in reply or _mac_wanted(terminal, mti, reply[39])):
         good = False
         if 64 in reply:
             event = yield Ask("vault", "check_mac", packet.body[:-8], reply[64], within_ms=VAULT_MS)
@@ -341,6 +343,8 @@ def _booked(terminal, draft, record, answer):
                 ledger.approved(record, kept)
                 return Result("approved", answer.code, "", record, answer.fields)
             ledger.declined(record, kept)
+            if answer.code == DUPLICATE:
+                ledger.skip_traces(TRACES_SKIPPED)
             return Result("declined", answer.code, "", record, answer.fields)
         ledger.unknown(record, unionpay.REASON_MAC if answer.why == "mac" else unionpay.REASON_NO_ANSWER)
     except StoreError:

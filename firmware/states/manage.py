@@ -136,6 +136,8 @@ class AddOperator(_ByVault):
 
 
 class RemoveOperator(_ByVault):
+    """The store first: whoever is not in it cannot log in, even if the vault could not forget him."""
+
     title = "menu.operator_remove"
     method = "remove_operator"
 
@@ -144,8 +146,9 @@ class RemoveOperator(_ByVault):
             return "operators.not_this"
         return super().check(number)
 
-    def write(self, number):
+    def do(self, number):
         self.terminal.operators.remove(number)
+        return super().do(number)
 
 
 class UnlockOperator(OperatorNumber):
@@ -161,10 +164,22 @@ class UnlockOperator(OperatorNumber):
 
 
 class OperatorList(Page):
+    """Who there is, as many as a page holds; down turns it."""
+
+    PAGE = 21
+
+    def __init__(self):
+        self.first = 0
+
     def screen(self):
-        numbers = self.terminal.operators.numbers()
-        lines = [("", " ".join(numbers[i : i + 6])) for i in (0, 6, 12)]
-        return Screen("menu.operator_list", [line for line in lines if line[1]], keys=OK)
+        numbers = self.terminal.operators.numbers()[self.first : self.first + self.PAGE]
+        lines = [("", " ".join(numbers[at : at + 7])) for at in range(0, len(numbers), 7)]
+        return Screen("menu.operator_list", lines, keys=OK)
+
+    def on_down(self):
+        self.first += self.PAGE
+        if self.first >= len(self.terminal.operators.numbers()):
+            self.first = 0
 
 
 def unlock(terminal: "object", number: str) -> State:

@@ -27,6 +27,7 @@ class Authorise(Step):
         self.stage = "connecting"
 
     def enter(self):
+        self.terminal.make_way()
         self.run(session.authorise(self.terminal, self.draft))
 
     def screen(self):

@@ -18,6 +18,9 @@ from firmware.tasks import Ask, More, Tell
 from firmware.transactions import PIN
 
 
+NO_CVM_PERFORMED = b"\x3f\x00\x00"  # tag 9F34, EMV Book 4, A4
+
+
 def needed(terminal: "object", draft: "object") -> bool:
     """Whether this transaction wants a PIN, by its row, the amount and the card."""
     rule = draft.row.pin
@@ -104,7 +107,10 @@ class PinLeftOut(State):
         return Screen("pin.left_out.title", ("pin.left_out.what", "pin.left_out.risk", "pin.left_out.do"), keys=OK_CANCEL)
 
     def on_confirm(self):
-        self.terminal.draft.pin_bypassed = True
+        draft = self.terminal.draft
+        draft.pin_bypassed = True
+        if draft.card is not None:
+            draft.card.tags[0x9F34] = NO_CVM_PERFORMED  # the kernel had counted on a PIN
         return self.terminal.after(PIN)
 
     def on_back(self):

@@ -68,12 +68,12 @@ class PrintSlip(State):
             return PrinterTrouble(self, why)
         if self.place + 1 < len(self.copies()):
             return NextCopy(self)
-        return self.finish()
+        return self.finish(self.place + 1)
 
-    def finish(self):
-        """All copies are out, or given up."""
+    def finish(self, copies):
+        """So many copies are out, and there will be no more."""
         try:
-            self.terminal.ledger.printed(self.record, self.place + 1)
+            self.terminal.ledger.printed(self.record, copies)
         except StoreError:
             self.terminal.log("slip of %s: the mark cannot be written" % self.record["trace"])
         return home(self.terminal)
@@ -86,7 +86,7 @@ class PrintSlip(State):
         return type(self)(self.record, self.place + 1, self.reprint)
 
     def on_cancel(self):
-        return self.finish()
+        return self.finish(self.place)
 
 
 class PrintTrouble(PrintSlip):
@@ -101,7 +101,7 @@ class PrintTrouble(PrintSlip):
     def screen(self):
         return Screen("unresolved.title", ("print.report",), big=yuan(self.record["fen"]))
 
-    def finish(self):
+    def finish(self, copies):
         return home(self.terminal)
 
 
@@ -119,10 +119,10 @@ class Approved(State):
         return Screen(record["kind"] + ".title", (record["kind"] + ".done",), big=yuan(record["fen"]), keys=OK)
 
     def on_confirm(self):
-        return self.printed.finish()
+        return self.printed.finish(0)
 
     def on_cancel(self):
-        return self.printed.finish()
+        return self.printed.finish(0)
 
 
 class NextCopy(State):
@@ -146,7 +146,7 @@ class NextCopy(State):
         return self.printed.following()
 
     def on_cancel(self):
-        return self.printed.finish()
+        return self.printed.finish(self.printed.place + 1)
 
     def on_deadline(self):
         return self.on_confirm()
@@ -173,4 +173,4 @@ class PrinterTrouble(State):
         return self.printed.same()
 
     def on_cancel(self):
-        return self.printed.finish()
+        return self.printed.finish(self.printed.place)

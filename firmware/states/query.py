@@ -4,7 +4,7 @@ from firmware.machine import State
 from firmware.money import yuan
 from firmware.screens import Screen
 from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, home
-from firmware.states.printing import PrintSlip
+from firmware.states.printing import PrintSlip, PrintTrouble
 from firmware.transactions import TABLE
 
 PAGE = 4
@@ -74,7 +74,7 @@ class Transactions(State):
 class TransactionPage(Page):
     """One transaction in full, on two pages."""
 
-    leads_to = HOME + ("PrintSlip", "TransactionPage")
+    leads_to = HOME + ("PrintSlip", "PrintTrouble", "TransactionPage")
 
     def __init__(self, record=None, reprint=False, second=False):
         self.record = record
@@ -94,16 +94,22 @@ class TransactionPage(Page):
                 ("query.reference", ("", record.get("reference", ""))),
                 ("query.authorisation", ("", record.get("authorisation", ""))),
             )
-        can_print = record["phase"] == "approved" and self.terminal.has("printer")
-        return Screen(("query.one", ("", record["trace"])), lines, keys=("key.back", "key.print") if can_print else OK)
+        return Screen(("query.one", ("", record["trace"])), lines, keys=("key.back", "key.print") if self._printable() else OK)
 
     def on_down(self):
         return TransactionPage(self.record, self.reprint, not self.second)
 
+    def _printable(self):
+        return self.record["phase"] in ("approved", "reversing") and self.terminal.has("printer")
+
     def on_confirm(self):
-        if self.record["phase"] == "approved" and self.terminal.has("printer"):
-            return PrintSlip(self.record, again=True)
-        return home(self.terminal)
+        if not self._printable():
+            return home(self.terminal)
+        # Read anew: a reversal may have ended since the page was opened.
+        self.record = self.terminal.ledger.get(self.record["id"])
+        if not self._printable():
+            return TransactionPage(self.record)
+        return PrintSlip(self.record, again=True) if self.record["phase"] == "approved" else PrintTrouble(self.record)
 
 
 class FindTransaction(Digits):
@@ -171,7 +177,12 @@ class Totals(Page):
 
 def reprint_last(terminal: "object") -> State:
     """The slip of the newest approved transaction once more, or the page that says there is none."""
-    for record in terminal.ledger.newest(50):
-        if record["phase"] == "approved":
-            return PrintSlip(record, again=True)
-    return Notice("print.title", ("query.none",))
+    before = 0
+    while True:
+        records = terminal.ledger.newest(20, before)
+        if not records:
+            return Notice("print.title", ("query.none",))
+        for record in records:
+            if record["phase"] == "approved":
+                return PrintSlip(record, again=True)
+        before = records[-1]["id"]

@@ -84,7 +84,7 @@ def self_test(terminal: "object", troubles: "list") -> Screen:
         for part in TEST_PARTS:
             if terminal.has(part):
                 lines.append("part.%s.%s" % (part, "ok" if terminal.parts.get(part) == "ready" else "wait"))
-    lines.append("start.test_mode" if terminal.parameter("mode") == "test" else "start.production")
+    lines.append("start.test_mode" if terminal.mode == "test" else "start.production")
     return Screen("start.title", lines[:4])
 
 
@@ -123,9 +123,12 @@ class VaultTrouble(State):
 
 
 class LastSale(State):
-    """What the newest open transaction came to when the power was cut."""
+    """What an open transaction came to when the power was cut, the newest first.
 
-    leads_to = HOME + ("PrintSlip",)
+    Cancel gives its slip up (it can be printed from the menu); time alone leaves it to the next start.
+    """
+
+    leads_to = HOME + ("PrintSlip", "LastSale")
     deadline_ms = 15_000
 
     def enter(self):
@@ -147,4 +150,10 @@ class LastSale(State):
         return home(self.terminal)
 
     def on_cancel(self):
+        if self.record["phase"] != "approved":
+            return home(self.terminal)
+        self.terminal.ledger.printed(self.record, 0, True)
+        return LastSale() if self.terminal.ledger.to_print() else home(self.terminal)
+
+    def on_deadline(self):
         return home(self.terminal)

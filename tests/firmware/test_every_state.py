@@ -64,8 +64,8 @@ def keep_record(world, phase, kind="sale", original=0):
     world.run(100)
     record = {
         "kind": kind, "trace": "%06d" % terminal.ledger.next_trace(), "fen": 1234, "at": "20261120103400", "operator": "01",
-        "entry": "07", "pin": False, "cvm": "none", "pan": "622588******0000", "sealed": sealed[0], "original": original, "sequence": "001",
-        "reversal55": "9505000000000", "chip": [],
+        "entry": "07", "pin": False, "cvm": "none", "pan": "622588******0000", "sealed": sealed[0], "original": original,
+        "sequence": "001", "reversal55": "9505000000000", "chip": [],
     }  # fmt: skip
     record["reversal55"] = "95050000000000"
     if original:

@@ -27,6 +27,7 @@ MADE = (
     + ["printer.%s%s" % (do, why) for do in ("", "do.") for why in ("paper-out", "cover-open", "too-hot", "silent")]
     + ["card." + stage for stage in ("present", "reading", "again", "remove", "many", "unreadable")]
     + ["online." + stage for stage in ("connecting", "signing-on", "reversing", "authorising")]
+    + ["trouble.money." + row.name for row in TABLE if row.kept]
     + ["slip.copy." + copy for copy in slip.COPIES]
     + ["vault." + why for why in ("wiped", "broken", "unapproved")]
     + ["password." + stage for stage in ("new", "repeat")]

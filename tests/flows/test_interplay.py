@@ -187,7 +187,8 @@ def test_a_supervisor_with_the_factorys_password_approves_nothing_where_it_must_
 
 @pytest.mark.parametrize("why", ["unapproved", "wiped", "unprovisioned"])
 def test_a_device_that_may_not_be_used_is_not_let_in_by_a_low_battery(why):
-    counter = Counter(parameters={"mode": "production"} if why == "unapproved" else {})
+    counter = Counter()
+    counter.board["mode"] = "production" if why == "unapproved" else "test"
     if why == "unprovisioned":
         counter.store.commit([("parameters", "terminal.number", None, None)])
     counter.power_on()
@@ -333,3 +334,81 @@ def test_a_reprint_says_what_held_when_the_sale_was_made(counter):
     counter.terminal.parameter.set("pin.free_fen", 30_000)
     counter.walk(("6 管理", "5"), ("重打最后一笔", "1"), ("请撕下", "ENTER"), ("6 管理", None))
     assert counter.paper.count("未超过1,000.00元") == 4 and "持卡人签名" not in counter.paper
+
+
+def test_a_batch_number_of_the_host_is_taken_while_the_batch_is_empty_and_only_then():
+    counter = Counter()
+    counter.log_in()
+    counter.run(3_000)
+    counter.terminal.signed_on_now(9)
+    assert counter.terminal.ledger.batch == "000009"
+    counter.terminal.ledger.note(batch=1)
+    counter.sell(100)
+    counter.terminal.signed_on_now(9)
+    assert counter.terminal.ledger.batch == "000001"
+
+
+def test_a_slip_given_up_after_a_cut_is_not_offered_again_and_one_left_alone_is():
+    counter = Counter()
+    counter.log_in()
+    counter.printer.paper_out = True
+    for fen in (100, 200):
+        counter.walk(("管理", "1"), ("请输入金额", "%d ENTER" % fen), ("请挥卡", tap("debit")), ("缺纸", None))
+        counter.plug()
+        counter.take()
+        counter.power_on()
+        if fen == 100:
+            counter.walk(("上笔交易", None))
+            counter.run(20_000)
+            counter.log_in()
+    counter.walk(("上笔交易 2.00", "CANCEL"), ("上笔交易 1.00", "CANCEL"), ("操作员号", None))
+    counter.plug()
+    counter.power_on()
+    counter.walk(("操作员号", None))
+    assert counter.state == "Login" and counter.terminal.ledger.open() == []
+
+
+def test_a_sale_does_not_wait_for_a_round_of_reversals_in_the_background():
+    counter = Counter(parameters={"sale.unresolved": "supervisor"})
+    counter.log_in()
+    counter.rules.add("next on sale silence")
+    counter.rules.add("always on reversal ignore")
+    counter.walk(("管理", "1"), ("请输入金额", "100 ENTER"), ("请挥卡", tap("debit")), ("交易结果未知", "ENTER"), ("管理", None))
+    counter.run(61_000)  # the background has begun its round and waits for the host
+    assert counter.link is not None and counter.terminal._going_on(counter.terminal._resolver)
+    counter.walk(("管理", "1"), ("有未冲正", "DOWN"), ("主管放行", "123456 ENTER"), ("请输入金额", "200 ENTER"), ("请挥卡", tap("debit")))
+    started = counter.time_ms
+    counter.until(lambda: counter.state != "PresentCard")
+    counter.until(lambda: counter.state != "Authorise")
+    assert counter.time_ms - started < 2 * 30_000
+
+
+def test_a_duplicate_trace_number_is_skipped_over():
+    counter = Counter()
+    counter.log_in()
+    counter.run(3_000)
+    counter.rules.add("next on sale decline 94")
+    counter.walk(("管理", "1"), ("请输入金额", "100 ENTER"), ("请挥卡", tap("debit")), ("94", "ENTER"), ("管理", None))
+    before = int(counter.record()["trace"])
+    counter.sell(100)
+    assert int(counter.record()["trace"]) == before + 51
+
+
+def test_a_bypassed_pin_is_not_claimed_in_the_chip_data():
+    counter = Counter()
+    counter.log_in()
+    told = []
+    counter.acquirer.log = lambda kind, text: told.append(text)
+    counter.walk(("管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "ENTER"), ("未输入密码", "ENTER"))
+    counter.until("请撕下")
+    assert any("0200" in text and "9F34 CVM Results: 3F0000" in text for text in told)
+
+
+def test_the_report_of_an_unresolved_transaction_can_be_printed_again():
+    counter = Counter()
+    counter.log_in()
+    counter.rules.add("next on sale silence")
+    counter.rules.add("always on reversal ignore")
+    counter.walk(("管理", "1"), ("请输入金额", "100 ENTER"), ("请挥卡", tap("debit")), ("交易结果未知", "ENTER"), ("管理", "4"), ("交易明细", "1"))
+    counter.walk(("交易明细", "1"), ("凭证号 待冲正", "ENTER"), ("管理", None))
+    assert counter.paper.count("故障报告单") == 2

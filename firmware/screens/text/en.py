@@ -282,6 +282,7 @@ TEXT = {
     "slip.when": "TIME: %s",
     "slip.amount": "AMOUNT: RMB %s",
     "slip.note": "REFERENCE:",
+    "slip.host": "HOST: %s",
     "slip.original_trace": "ORIGINAL TRACE: %s",
     "slip.original_reference": "ORIGINAL REF: %s",
     "slip.original_authorisation": "ORIGINAL AUTH: %s",
@@ -296,6 +297,7 @@ TEXT = {
     "trouble.title": "TROUBLE REPORT",
     "trouble.no_receipt": "NOT A RECEIPT",
     "trouble.what": "No answer from the bank, nor to the reversal.",
-    "trouble.money": "Whether the cardholder was charged is not known yet.",
+    "trouble.money.sale": "Whether the cardholder was charged is not known yet.",
+    "trouble.money.void": "Whether the money went back is not known yet.",
     "trouble.do": "Do not charge again; call the acquirer. The terminal goes on reversing.",
 }

@@ -282,6 +282,7 @@ TEXT = {
     "slip.when": "日期时间:%s",
     "slip.amount": "金额:RMB %s",
     "slip.note": "备注/REFERENCE:",
+    "slip.host": "主机:%s",
     "slip.original_trace": "原凭证号:%s",
     "slip.original_reference": "原参考号:%s",
     "slip.original_authorisation": "原授权码:%s",
@@ -296,6 +297,7 @@ TEXT = {
     "trouble.title": "故障报告单",
     "trouble.no_receipt": "非签购单 不作交易凭证",
     "trouble.what": "银行没有应答，冲正也未获应答",
-    "trouble.money": "持卡人是否被扣款尚不能确定",
+    "trouble.money.sale": "持卡人是否被扣款尚不能确定",
+    "trouble.money.void": "款项是否已退回尚不能确定",
     "trouble.do": "请勿重复收款，请与收单机构联系。终端会继续自动冲正。",
 }
