@@ -12,7 +12,7 @@ READY_TO_TEST := .venv/ready-to-test
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: help setup run demo test lint mpy pytest diagram fixtures screenshot bench clean
+.PHONY: help setup run demo test lint mpy pytest diagram fixtures screenshot bench campaign-cuts clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -59,6 +59,9 @@ screenshot: $(READY_TO_TEST) ## docs/screenshot.png, taken from the running page
 
 bench: $(READY_TO_TEST) ## our figures beside the peers', in one table; ARGS="codecs start" for a part
 	@$(PY) -m tools.bench $(ARGS)
+
+campaign-cuts: $(READY_TO_TEST) ## the power cut at every point and at 50 random moments; ARGS="--count 200"
+	@$(PY) -m tests.campaign_cuts $(ARGS)
 
 clean: ## .venv, caches and what the targets built
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build

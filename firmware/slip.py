@@ -112,7 +112,7 @@ def build(terminal: "object", record: "dict", copy: str, again: bool = False) ->
 
 
 def _consent(terminal, record, copy):
-    """23-25: how the holder agreed: by PIN, on his device, by signature on the merchant's copy, or by an amount that needs nothing."""
+    """23-25: how the holder agreed: by PIN, on his device, by an amount that needs nothing, or by signing the merchant's copy."""
     t = terminal.texts
     free_fen = record.get("free_fen", terminal.parameter("pin.free_fen"))
     lines = [("rule", "")]

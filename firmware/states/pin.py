@@ -17,7 +17,6 @@ from firmware.states.step import ENDS, Cancelled, Step
 from firmware.tasks import Ask, More, Tell
 from firmware.transactions import PIN
 
-
 NO_CVM_PERFORMED = b"\x3f\x00\x00"  # tag 9F34, EMV Book 4, A4
 
 
