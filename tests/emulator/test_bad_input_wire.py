@@ -110,9 +110,9 @@ def test_damaged_counters_and_a_damaged_parameter_are_said_and_it_sells(device):
 def mounted(folder, size):
     """A small disk of its own."""
     folder.mkdir(parents=True)
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=" + size, "none", folder], capture_output=True).returncode:
     mount = ["mount", "-t", "tmpfs", "-o", "size=" + size, "none", folder]
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here: a full and a read-only one are tried at the port level only")
     try:
         yield
     finally:
