@@ -419,8 +419,8 @@ class Monkey:
             world.plug()
         else:
             event = random.choice((Event(events.CLOCK_JUMP, 0, random.randrange(-(10**8), 10**8)), Event(events.LOW_POWER, 0, 2)))
-            world.machine.handle(event)
-            world.machine.handle(Event(events.LOW_POWER, 0, 80))
+            world.post(event)
+            world.post(Event(events.LOW_POWER, 0, 80))
 
     def heal(self):
         world = self.world

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import time
 from collections.abc import Callable
@@ -11,10 +12,19 @@ from typing import Any
 from emulator import eyes
 from emulator.device import Device
 
-TICK = os.sysconf("SC_CLK_TCK")
+ROOT = Path(__file__).resolve().parents[2]
+COMPILED = ("firmware", "drivers", "boards")
 LOG_IN = "操作员号"
 MENU = "1 消费"
 READER_STILL_S = 0.4
+
+
+def compile_all() -> None:
+    """What an installed device has: a .pyc beside each source, and leave to write one."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    for folder in COMPILED:
+        if not compileall.compile_dir(ROOT / folder, quiet=1):
+            raise LookupError("%s cannot be compiled" % folder)
 
 
 class BenchDevice(Device):
@@ -22,6 +32,7 @@ class BenchDevice(Device):
 
     def __init__(self, folder: str | os.PathLike[str], **options: Any) -> None:
         self.pictures: list[tuple[float, list[int]]] = []
+        compile_all()
         super().__init__(folder, fast=True, **options)
         told = self._panel.on_change
 
