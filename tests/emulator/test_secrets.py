@@ -306,6 +306,7 @@ def test_the_demo_left_something_in_every_place(demo):
     everything = b"\n".join(demo.places.values())
     assert sum(mask in everything for mask in demo.masks) >= 2, "masked numbers are there"
     assert demo.components == 2 and demo.key_changes > 1
+    assert b"keys ** ENTER **** ENTER\n" in demo.places["recording/log.txt"], "the step is kept, what was typed is not"
 
 
 # -- the search is searched
