@@ -74,12 +74,13 @@ class Digits(State):
 
 
 def password_of(operator: str, purpose: str) -> "object":
-    """A task: takes one password -> "right", "wrong", "ok", "weak", "set", "different", or "" when it was stopped."""
+    """A task: takes one password -> "right", "wrong", "ok", "weak", "set", "different"; "storage" when the vault could
+    not keep it; "" when it was stopped."""
     event = yield Ask("vault", "enter_password", operator, purpose, keep=True)
     while event.name == SECRET_TYPED:
         yield Tell(event.value)
         event = yield More(event.ticket)
-    return event.value if event.name == SECRET_READY else ""
+    return event.value if event.name == SECRET_READY or event.value == "storage" else ""
 
 
 class Secret(State):

@@ -153,6 +153,8 @@ class NewPassword(State):
             return Notice("password.change", ("password.set",), sound="ok")
         if result == "different":
             return Notice("password.change", ("password.different", "password.kept"), style="alert", sound="error")
+        if result == "storage":
+            return Notice("password.change", ("why.store", "password.kept", "do.store"), style="alert", sound="error")
         return self.on_cancel()
 
     def on_cancel(self):

@@ -74,7 +74,7 @@ def test_a_recording_has_pictures_paper_and_log_by_steps(toy, tmp_path):
     assert "typed 81" in (record / "paper.txt").read_text(encoding="utf-8")
     assert (record / "paper.png").read_bytes().startswith(b"\x89PNG")
     log = (record / "log.txt").read_text(encoding="utf-8")
-    assert "== play.txt:1: keys 81 ENTER" in log and "   TOY" in log and "3 keys" in log
+    assert "== play.txt:1: keys ** ENTER" in log and "   TOY" in log and "3 keys" in log
 
 
 def test_a_screenshot_cannot_leave_its_folder(toy, tmp_path):

@@ -180,3 +180,12 @@ def test_a_panel_that_nobody_looks_at_goes_dark_and_the_key_that_lights_it_does_
     world.type("7")
     assert not world.display.asleep and "操作员号: \n" in world.text
     world.log_in()
+
+
+def test_a_new_password_that_cannot_be_kept_says_so_and_the_old_one_opens(world):
+    world.log_in()
+    world.walk(("6 管理", "6"), ("修改密码", "4"))
+    world.walk(("请输入4位密码", "0000 ENTER"), ("请输入新密码", "2580 ENTER"), ("再输入", ""))
+    world.vault.full = True
+    world.walk(("再输入", "2580 ENTER"), ("存储已满 密码没有改变", "ENTER"), ("6 管理", "6"), ("签到", "5"))
+    world.log_in()
