@@ -1,8 +1,8 @@
 """The composition root: a board's data in, the firmware's ports out.
 
 The catalogue says which class fills which port and on which kind of bus it hangs; what a service of the system
-needs besides (a folder, the keypad) is in SERVICES. Ports that the first page does not need are started after it
-was drawn (`start_rest`): the log-in page does not wait for the reader's driver to be imported.
+needs besides (a folder, the keypad) is in SERVICES. Ports that the first page does not need are made and started
+after it was drawn (`start_rest`): the log-in page does not wait for the reader's driver to be imported.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SERVICES: dict[str, Callable[[Assembly], tuple]] = {
     "link": lambda a: (a.wires.reach,),
     "log": lambda a: (a.folder,),
 }
-FIRST = ("log", "clock", "random", "text", "store", "display", "keypad", "vault", "light", "sound", "watchdog")
-LATER = ("link", "contactless", "printer")
+FIRST = ("log", "clock", "random", "text", "store", "display", "keypad", "vault", "light", "sound", "watchdog", "link")
+LATER = ("contactless", "printer")
 
 
 class Assembly:
@@ -43,8 +43,11 @@ class Assembly:
         self.wires = open_wires(board)
         self.ports: dict[str, Any] = {}
         self.store_error: StoreError | None = None
-        for port in FIRST + LATER:
-            if board.has(port):
+        self._make_all(FIRST)
+
+    def _make_all(self, names: tuple[str, ...]) -> None:
+        for port in names:
+            if self.board.has(port):
                 try:
                     self.ports[port] = self._make(port)
                 except StoreError as error:
@@ -69,7 +72,8 @@ class Assembly:
         self._start(FIRST)
 
     def start_rest(self) -> None:
-        """What it does not."""
+        """Makes and starts what it does not."""
+        self._make_all(LATER)
         self._start(LATER)
 
     def _start(self, names: tuple[str, ...]) -> None:
@@ -81,6 +85,6 @@ class Assembly:
     def close(self) -> None:
         for port in reversed(list(self.ports)):
             close = getattr(self.ports[port], "close", None)
-            if close is not None and port != "link":
+            if close is not None:
                 close()
         self.wires.close()

@@ -23,7 +23,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from firmware.events import CARD_FOUND, CARD_GONE, CARD_LOST, CARD_PROBLEM, CARD_REPLY, PART, Event
@@ -35,6 +36,21 @@ SHORTEST_APDU, LONGEST_APDU = 4, 261
 EMPTY_ROUNDS = 2  # rounds without a card after which there is none: cards at the edge of the field flicker
 LINE_FAILURES = 2  # so many failed tests of the line at the board's speed, and it is driven at 115200
 STRIKES = 3  # activations in a row that may fail before a card is called unreadable
+
+
+@contextmanager
+def no_library_search() -> Iterator[None]:
+    """While nfcpy is imported: it looks for an OpenSSL of its own, for peer-to-peer links that no reader of cards uses.
+
+    `ctypes.util` looks with ldconfig, gcc and ld, each a process of its own; nfcpy goes on without when nothing is found.
+    """
+    import ctypes.util  # slow itself, and only nfcpy wants it
+
+    find, ctypes.util.find_library = ctypes.util.find_library, lambda name: None
+    try:
+        yield
+    finally:
+        ctypes.util.find_library = find
 
 
 class _Tap:
@@ -152,7 +168,8 @@ class Pn532:
 
     def _run(self):
         try:
-            from drivers import nfc_chip  # nfcpy takes tens of milliseconds
+            with no_library_search():
+                from drivers import nfc_chip  # nfcpy takes tens of milliseconds
         except ImportError as error:
             self.fault = type(error).__name__
             self._down("failed")
