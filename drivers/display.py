@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Any
 from firmware.events import PART, Event
 
 from .fonts import Fonts
-from .render import Renderer, columns_of, picture
+from .picture import columns_of, picture
+from .render import Renderer
 
 if TYPE_CHECKING:
     from firmware.screens import Screen
@@ -131,9 +132,15 @@ class _Oled:
              node of an I2C port, which is then opened when the panel is first used.
 
     The panel is first touched by `start` or, without that, by the first picture.
+
+    A chip's class says the two things in which they differ:
+
+    chip                   luma's name for it.
+    paint(panel, old, new) sends to luma's panel what differs between two pictures; old None: everything.
     """
 
-    chip = ""
+    chip: str
+    paint: Callable[[Any, Frame | None, Frame], None]
     retry_s = 1.0
 
     def __init__(self, post: Callable[[Event], None], part: dict[str, Any], bus: Any, fonts: Fonts | None = None) -> None:
@@ -279,7 +286,7 @@ class _Oled:
             return
         frame = self._frame(self._wanted)
         old, self._painted = self._painted, None
-        self._send(old, frame)
+        self.paint(self._panel, old, frame)
         self._painted = frame
         self._light()
 
@@ -299,28 +306,29 @@ class _Oled:
             self._panel.command(DISPLAY_ON if lit else DISPLAY_OFF)
             self._lit = lit
 
-    def _send(self, old: Frame | None, new: Frame) -> None:
-        raise NotImplementedError
+
+def _paint_windows(panel: Any, old: Frame | None, new: Frame) -> None:
+    for first_page, last_page, first, last in windows(old, new):
+        panel.command(COLUMN_WINDOW, first, last, PAGE_WINDOW, first_page, last_page)
+        panel.data(b"".join([page[first : last + 1] for page in new[first_page : last_page + 1]]))
+
+
+def _paint_pages(panel: Any, old: Frame | None, new: Frame) -> None:
+    for page, _, first, last in spans(old, new, SH1106_WINDOW):
+        column = first + SH1106_LEFT
+        panel.command(PAGE + page, column & 0x0F, COLUMN_HIGH | column >> 4)
+        panel.data(new[page][first : last + 1])
 
 
 class Ssd1306(_Oled):
     """SSD1306: a window of columns and pages, filled row of bytes by row of bytes."""
 
     chip = "ssd1306"
-
-    def _send(self, old: Frame | None, new: Frame) -> None:
-        for first_page, last_page, first, last in windows(old, new):
-            self._panel.command(COLUMN_WINDOW, first, last, PAGE_WINDOW, first_page, last_page)
-            self._panel.data(b"".join([page[first : last + 1] for page in new[first_page : last_page + 1]]))
+    paint = staticmethod(_paint_windows)
 
 
 class Sh1106(_Oled):
     """SH1106: page addressing only; its 132 columns stand two to the left of the glass's 128."""
 
     chip = "sh1106"
-
-    def _send(self, old: Frame | None, new: Frame) -> None:
-        for page, _, first, last in spans(old, new, SH1106_WINDOW):
-            column = first + SH1106_LEFT
-            self._panel.command(PAGE + page, column & 0x0F, COLUMN_HIGH | column >> 4)
-            self._panel.data(new[page][first : last + 1])
+    paint = staticmethod(_paint_pages)

@@ -24,11 +24,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .fonts import BIG_ROWS, SHORT_ROWS, Fonts
+from .picture import picture
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from firmware.screens import Screen
+
+    from .picture import Image
 
 TITLE_ROWS = 13
 TITLE_Y = 1
@@ -95,31 +96,6 @@ class Canvas:
         """The columns without what hangs over the lower edge."""
         mask = (1 << self.height) - 1
         return [column & mask for column in self.columns]
-
-
-def picture(columns: list[int], size: tuple[int, int]) -> Image:
-    """The columns as a Pillow image of mode "1"."""
-    from PIL import Image
-
-    width, height = size
-    data = b"".join([column.to_bytes(height // 8, "little") for column in columns])
-    # Column-major data are the mirrored picture's rows; "1;R" reads the lowest bit first.
-    return Image.frombytes("1", (height, width), data, "raw", "1;R").transpose(Image.Transpose.TRANSPOSE)
-
-
-def columns_of(image: Image) -> list[int]:
-    """The columns of a Pillow image of mode "1", its height a multiple of 8."""
-    from PIL import Image as Pillow
-
-    width, height = image.size
-    data = image.transpose(Pillow.Transpose.TRANSPOSE).tobytes("raw", "1;R")
-    deep = height // 8
-    return [int.from_bytes(data[x * deep : x * deep + deep], "little") for x in range(width)]
-
-
-def drawn(columns: list[int], height: int, lit: str = "#", dark: str = ".") -> list[str]:
-    """The columns as text, one line a row of pixels."""
-    return ["".join(lit if column >> y & 1 else dark for column in columns) for y in range(height)]
 
 
 class Renderer:

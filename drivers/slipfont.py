@@ -7,7 +7,9 @@ shows ASCII and a frame stands for the rest.
 Dots are rows of bytes, the left dot in the highest bit, 1 is black.
 """
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 DOTS = 384
 HEIGHT = 24
@@ -31,7 +33,7 @@ def _face():
 
 @lru_cache(2048)
 def glyph(character: str, bold: bool = False):
-    """One character as a Pillow image of mode "1", black is 1: 12 or 24 dots wide, 24 high."""
+    """One character as an image of mode "1" (`picture.py`), black is 1: 12 or 24 dots wide, 24 high."""
     from PIL import Image, ImageChops, ImageDraw
 
     font, side = _face()
@@ -45,7 +47,7 @@ def glyph(character: str, bold: bool = False):
         image = _drawn(font, character, width, HEIGHT)
     else:
         image = Image.new("1", (width, HEIGHT))
-        ImageDraw.Draw(image).rectangle((2, 2, width - 3, HEIGHT - 3), outline=1)
+        ImageDraw.Draw(image).rectangle((2, 2, width - 3, HEIGHT - 3), outline=255)
     if bold:
         # A printer's bold: the same dots once more, one to the right.
         moved = Image.new("1", image.size)
@@ -62,21 +64,50 @@ def _drawn(font, character, width, height):
     draw.fontmode = "1"
     # A Latin or Greek letter in a Han cell stands in its middle.
     left = max(0, (width - int(font.getlength(character))) // 2)
-    draw.text((left, 0), character, font=font, fill=1)
+    draw.text((left, 0), character, font=font, fill=255)
     return image
+
+
+class Cell(NamedTuple):
+    """One character in a line, and how it is burnt: so many times as wide and as high, bold, white on black, underlined."""
+
+    character: str
+    wide: int = 1
+    high: int = 1
+    bold: bool = False
+    invert: bool = False
+    underline: bool = False
+
+    @property
+    def dots(self) -> int:
+        """How wide it is."""
+        return self.wide * (12 if self.character < "\x80" else 24)
+
+
+def burn(cells: Iterable[Cell], left: int, height: int) -> list[bytes]:
+    """A line of cells as `height` rows of 48 bytes, from dot `left` on; what is too long is cut off at the right.
+
+    Cells of different height stand on one base line.
+    """
+    from PIL import Image, ImageChops, ImageDraw
+
+    line = Image.new("1", (DOTS, height))
+    for cell in cells:
+        image = glyph(cell.character, cell.bold)
+        if cell.wide * cell.high > 1:
+            image = image.resize((image.width * cell.wide, image.height * cell.high), Image.Resampling.NEAREST)
+        if cell.invert:
+            image = ImageChops.invert(image)
+        line.paste(image, (left, height - image.height))
+        if cell.underline:
+            ImageDraw.Draw(line).line((left, height - 1, left + image.width - 1, height - 1), fill=255)
+        left += image.width
+    dots = line.tobytes()
+    return [dots[start : start + DOTS // 8] for start in range(0, len(dots), DOTS // 8)]
 
 
 def rows(text: str, bold: bool = False, wide: int = 1, high: int = 1, centred: bool = False) -> list[bytes]:
     """One line of text as 24 * high rows of 48 bytes. What is too long is cut off at the right."""
-    from PIL import Image
-
-    line = Image.new("1", (DOTS, HEIGHT * high))
-    glyphs = [glyph(character, bold) for character in text]
-    left = max(0, DOTS - wide * sum(image.width for image in glyphs)) // 2 if centred else 0
-    for image in glyphs:
-        if wide * high > 1:
-            image = image.resize((image.width * wide, image.height * high), Image.Resampling.NEAREST)
-        line.paste(image, (left, 0))
-        left += image.width
-    dots = line.tobytes()
-    return [dots[start : start + DOTS // 8] for start in range(0, len(dots), DOTS // 8)]
+    cells = [Cell(character, wide, high, bold) for character in text]
+    left = max(0, DOTS - sum(cell.dots for cell in cells)) // 2 if centred else 0
+    return burn(cells, left, HEIGHT * high)

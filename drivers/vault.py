@@ -20,6 +20,7 @@ Source: firmware/ports.py, class Vault.
 
 import hmac
 import threading
+from collections.abc import Callable
 
 from drivers import cup_keys
 from drivers.key_box import KINDS, KeyBox, Refused, checked_slots, password_digits, password_fits
@@ -34,11 +35,13 @@ from firmware.events import (
     Event,
 )
 
+Job = Callable[[], None]
+
 PURPOSES = ("check", "new", "repeat")
 
 
 class Vault:
-    """`firmware.ports.Vault`. A subclass says what kind it is and where work is done.
+    """`firmware.ports.Vault`, once it is told where its work is done.
 
     quick(job)   does a job of microseconds, at once or later.
     slow(job)    does a job of milliseconds (a hash, a sync) later, one after the other, and not in the keypad's thread.
@@ -47,8 +50,10 @@ class Vault:
     mode = "software"
     approved = False
 
-    def __init__(self, post, keys: KeyBox, keypad) -> None:
+    def __init__(self, post, keys: KeyBox, keypad, quick: "Callable[[Job], object]", slow: "Callable[[Job], object]") -> None:
         self._post = post
+        self._quick = quick
+        self._slow = slow
         self._keys = keys
         self._keypad = keypad
         self._guard = threading.RLock()
@@ -57,12 +62,6 @@ class Vault:
         self._typing = None  # the entry that the keys go to
         self._open = None  # the entry that is owed an answer: the same, or one that is ending
         self._chosen = None  # (operator, password record) between "new" and "repeat"
-
-    def quick(self, job) -> None:
-        job()
-
-    def slow(self, job) -> None:
-        raise NotImplementedError
 
     # Answers at once.
 
@@ -92,32 +91,32 @@ class Vault:
 
     def load_keys(self, ticket: int, keys: "list[tuple[str, bytes, bytes]]") -> None:
         keys = checked_slots(keys)
-        self._answer(self.slow, ticket, lambda: self._keys.load_keys(keys))
+        self._answer(self._slow, ticket, lambda: self._keys.load_keys(keys))
 
     def mac(self, ticket: int, data: bytes) -> None:
-        self._answer(self.quick, ticket, lambda: self._keys.mac(data))
+        self._answer(self._quick, ticket, lambda: self._keys.mac(data))
 
     def check_mac(self, ticket: int, data: bytes, mac: bytes) -> None:
-        self._answer(self.quick, ticket, lambda: hmac.compare_digest(self._keys.mac(data), bytes(mac)))
+        self._answer(self._quick, ticket, lambda: hmac.compare_digest(self._keys.mac(data), bytes(mac)))
 
     def seal(self, ticket: int, data: bytes) -> None:
-        self._answer(self.quick, ticket, lambda: self._keys.seal(data))
+        self._answer(self._quick, ticket, lambda: self._keys.seal(data))
 
     def unseal(self, ticket: int, sealed: bytes) -> None:
-        self._answer(self.quick, ticket, lambda: self._keys.unseal(sealed))
+        self._answer(self._quick, ticket, lambda: self._keys.unseal(sealed))
 
     def fingerprint(self, ticket: int, data: bytes) -> None:
-        self._answer(self.quick, ticket, lambda: self._keys.fingerprint(data))
+        self._answer(self._quick, ticket, lambda: self._keys.fingerprint(data))
 
     def add_operator(self, ticket: int, operator: str) -> None:
         password_digits(operator)
-        self._answer(self.slow, ticket, lambda: self._keys.add_operator(operator))
+        self._answer(self._slow, ticket, lambda: self._keys.add_operator(operator))
 
     def remove_operator(self, ticket: int, operator: str) -> None:
         if operator in KINDS:
             raise ValueError("operator %s cannot be removed" % operator)
         password_digits(operator)
-        self._answer(self.slow, ticket, lambda: self._keys.remove_operator(operator))
+        self._answer(self._slow, ticket, lambda: self._keys.remove_operator(operator))
 
     # Entries.
 
@@ -229,7 +228,7 @@ class Vault:
                 return
             self._typing = None
             digits = entry.secret.take() if outcome == READY else None
-        self.slow(lambda: self._finish(entry, outcome, digits))
+        self._slow(lambda: self._finish(entry, outcome, digits))
 
     def _finish(self, entry, outcome, digits):
         self._lend()
@@ -258,7 +257,7 @@ class Vault:
         place(job)
 
     def _refuse(self, ticket, why):
-        self.quick(lambda: self._post(Event(VAULT_REFUSED, ticket, why)))
+        self._quick(lambda: self._post(Event(VAULT_REFUSED, ticket, why)))
 
 
 class _Entry:

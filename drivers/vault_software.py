@@ -11,7 +11,7 @@ import threading
 from drivers.key_box import COST, KeyBox, first_records
 from drivers.key_file import KeyFile
 from drivers.libcrypto import cleanse
-from drivers.vault import Vault
+from drivers.vault import Job, Vault
 from firmware.events import PART, Event
 
 
@@ -33,7 +33,7 @@ class SoftwareVault(Vault):
         self._file = KeyFile(folder, random)
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        super().__init__(post, self._box("empty", ()), keypad)
+        super().__init__(post, self._box("empty", ()), keypad, quick=_at_once, slow=self._jobs.put)
 
     def start(self) -> None:
         """Reads the keys and begins to answer. Raises CryptoError where there is no libcrypto."""
@@ -57,9 +57,6 @@ class SoftwareVault(Vault):
         self._lend()
         self._keys.forget()
 
-    def slow(self, job) -> None:
-        self._jobs.put(job)
-
     def _work(self):
         while True:
             job = self._jobs.get()
@@ -76,6 +73,10 @@ class SoftwareVault(Vault):
         except OSError:
             # The memory is clean, the medium is not: a matter for a technician.
             self._post(Event(PART, 0, ("vault", "failed")))
+
+
+def _at_once(job: Job) -> None:
+    job()
 
 
 def create(folder: "str | os.PathLike", master: "bytes | bytearray", random=os.urandom, cost: int = COST) -> None:

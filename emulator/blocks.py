@@ -15,7 +15,7 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 def rows_of(image) -> list[str]:
-    """A one-bit PIL image as rows of "#" (lit) and "."."""
+    """A one-bit image (`drivers/picture.py`) as rows of "#" (lit) and "."."""
     width, height = image.size
     data = image.convert("1").tobytes()
     stride = (width + 7) // 8

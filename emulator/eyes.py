@@ -12,11 +12,13 @@ the first of them; `Sight.shows` compares with that in mind.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from drivers.fonts import BIG_ROWS, SHORT_ROWS, TEXT_ROWS, Fonts, Glyph, figures
+from drivers.picture import columns_of
 from drivers.render import (
     BAR_ROWS,
     BAR_TOP,
@@ -34,14 +36,13 @@ from drivers.render import (
     TITLE_ROWS,
     TITLE_Y,
     Renderer,
-    columns_of,
     stripe,
     text_rows,
 )  # fmt: skip
 from firmware.screens import Screen
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from drivers.picture import Image
 
 ASCII = "".join(map(chr, range(0x20, 0x7F)))
 UNREADABLE = "\ufffd"
@@ -188,7 +189,7 @@ class Eyes:
         self._rows = text_rows(self.height)
 
     def read(self, image: Image | Sequence[int]) -> Sight:
-        """What stands on the panel: a Pillow image of mode "1" of the panel's size, or its columns."""
+        """What stands on the panel: an image of mode "1" of the panel's size, or its columns."""
         columns = list(image) if isinstance(image, (list, tuple)) else columns_of(image)  # type: ignore[arg-type]
         page = _Page(self, columns)
         for layout in self._layouts(page):
@@ -374,5 +375,12 @@ def _eyes(size: tuple[int, int]) -> Eyes:
 
 
 def read(image: Image) -> Sight:
-    """What stands in a picture of a panel, a Pillow image of mode "1"."""
+    """What stands in a picture of a panel, an image of mode "1"."""
     return _eyes(image.size).read(image)
+
+
+@lru_cache(maxsize=8)
+def learn(size: tuple[int, int]) -> None:
+    """Half a second of learning the alphabet, before anything runs that has a clock: noise makes the eyes try every layout."""
+    chance = random.Random(1)
+    _eyes(size).read([chance.getrandbits(size[1]) for _ in range(size[0])])

@@ -6,7 +6,10 @@ tears it off; what hangs out longer than three metres is lost from its upper end
 
 import threading
 from collections import deque
-from io import BytesIO
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from drivers import picture
 
 DOTS = 384
 ROW = DOTS // 8
@@ -16,6 +19,12 @@ MARGIN = 40  # dots of bare paper at each side: 58 mm of paper around 48 mm of p
 PAPER = (252, 250, 243)
 INK = (38, 36, 44)
 TOOTH = 6  # the torn edge
+
+
+class Piece(NamedTuple):
+    number: int
+    png: bytes
+    text: str
 
 
 class Paper:
@@ -68,21 +77,17 @@ class Paper:
             return "\n".join(text for _, text in self._lines)
 
     def image(self):
-        """The dots as a Pillow image of mode "1", 384 wide, at least 1 high; 0 is burnt."""
-        from PIL import Image
-
+        """The dots as an image of mode "1", 384 wide, at least 1 high; 0 is burnt."""
         with self._lock:
             rows = bytes(self._rows) or bytes(ROW)
-        return Image.frombytes("1", (DOTS, len(rows) // ROW), rows, "raw", "1;I")
+        return picture.burnt(rows, DOTS)
 
     def png(self) -> bytes:
         """The strip as it looks, with its margins and its torn edges, as a PNG file with transparent surroundings."""
         version, png = self._drawn
         if version != self.version:
             version = self.version
-            file = BytesIO()
-            look(self.image()).save(file, "PNG", compress_level=1)
-            png = file.getvalue()
+            png = picture.strip_png(self.image(), MARGIN, TOOTH, PAPER, INK)
             self._drawn = (version, png)
         return png
 
@@ -98,20 +103,25 @@ class Paper:
         return torn
 
 
-def look(dots):
-    """The image of a strip of dots as a person sees it: ink that has run a little, paper that is not quite white."""
-    from PIL import Image, ImageDraw, ImageFilter
+class Pieces:
+    """The last pieces torn off a strip, numbered from 1."""
 
-    width, height = DOTS + 2 * MARGIN, dots.height + 4 * TOOTH
-    burnt = Image.new("L", (width, height), 255)
-    burnt.paste(dots.convert("L"), (MARGIN, 2 * TOOTH))
-    # Heat spreads: the edges of a dot are softer than its middle, and the middle stays dark.
-    soft = burnt.filter(ImageFilter.GaussianBlur(0.6)).point(lambda shade: max(0, min(255, int(shade * 1.25 - 40))))
-    paper = Image.new("RGB", (width, height), PAPER)
-    paper.paste(Image.new("RGB", (width, height), INK), mask=soft.point(lambda shade: 255 - shade))
-    edge = Image.new("L", (width, height), 0)
-    teeth = [(x, TOOTH * (x // TOOTH % 2)) for x in range(0, width + TOOTH, TOOTH)]
-    below = [(x, height - 1 - y) for x, y in reversed(teeth)]
-    ImageDraw.Draw(edge).polygon(teeth + below, fill=255)
-    paper.putalpha(edge)
-    return paper
+    def __init__(self, kept: int) -> None:
+        self._pieces: deque[Piece] = deque(maxlen=kept)
+        self._count = 0
+
+    def add(self, paper: Paper) -> None:
+        """Keeps what was torn off, unless nothing was."""
+        if paper.rows:
+            self._count += 1
+            self._pieces.append(Piece(self._count, paper.png(), paper.text))
+
+    def __iter__(self) -> "Iterator[Piece]":
+        return iter(list(self._pieces))
+
+    def png(self, number: int) -> bytes:
+        """The picture of one piece. LookupError when it is not kept."""
+        for piece in self:
+            if piece.number == number:
+                return piece.png
+        raise LookupError("that piece of paper is not kept")

@@ -94,6 +94,10 @@ class Wires:
         self._uarts[bus] = (master, slave)
         return master
 
+    def uart(self, bus: str) -> int:
+        """The chip's end of a UART that was added. KeyError when there is none of the name."""
+        return self._uarts[bus][0]
+
     def on_point(self, callback: "Callable[[str], None] | None") -> None:
         """callback(point) for each armed point that the firmware reaches, while it waits. From a thread of its own."""
         self._on_point = callback

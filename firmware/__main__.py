@@ -11,12 +11,20 @@ import signal
 import sys
 from pathlib import Path
 
-from drivers.board import BoardError, check, load
+from drivers.board import Board, BoardError, check, load
 from firmware import runtime
 from firmware.events import STOP, Event
 from firmware.parameters import ParameterError
 from firmware.parameters import check as check_parameter
 from firmware.ports import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from drivers.assemble import Assembly
+    from drivers.inbox import Inbox
+    from firmware.machine import Machine
 
 USAGE = "usage: python -m firmware --board NAME [--data DIR] [--check]"
 
@@ -39,6 +47,7 @@ def arguments(argv: list[str]) -> dict[str, str]:
 
 
 def main(argv: list[str]) -> int:
+    """The program's exit status: 0 well, 1 the books cannot be read, 2 the board's file or its buses are wrong."""
     wanted = arguments(argv)
     try:
         board = load(wanted["board"])
@@ -56,8 +65,8 @@ def main(argv: list[str]) -> int:
     return serve(board, Path(wanted["data"]))
 
 
-def serve(board: "object", folder: Path) -> int:
-    """Runs the terminal until it is told to stop."""
+def serve(board: Board, folder: Path) -> int:
+    """Runs the terminal until it is told to stop; the exit status."""
     from drivers.assemble import Assembly
     from drivers.inbox import Inbox
     from drivers.wires import WiresError
@@ -84,7 +93,7 @@ def serve(board: "object", folder: Path) -> int:
     return 0
 
 
-def power_on(board: "object", ports: dict) -> "object":
+def power_on(board: Board, ports: "dict[str, Any]") -> "Machine":
     """The machine on its first page. Raises StoreError."""
     from firmware.states import catalogue
     from firmware.terminal import Terminal
@@ -92,8 +101,8 @@ def power_on(board: "object", ports: dict) -> "object":
     return catalogue.power_on(Terminal(ports, {"name": board.name, "mode": board.mode, "parameters": board.parameters}))
 
 
-def store_trouble(assembly: "object", inbox: "object", error: StoreError) -> int:
-    """The books cannot be read: says so and touches nothing, until it is switched off."""
+def store_trouble(assembly: "Assembly", inbox: "Inbox", error: StoreError) -> int:
+    """The books cannot be read: says so and touches nothing, until it is switched off; then exit status 1."""
     from firmware.screens import Screen
     from firmware.screens.texts import Texts
 

@@ -8,6 +8,12 @@ neither is one that no host has confirmed since the terminal was made.
 Dates are (year, month, day, hour, minute, second), local. China has one zone and no summer time.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.ports import Clock
+
+    Date = tuple[int, int, int, int, int, int]
+
 EPOCH_DAYS = 719468  # days from 0000-03-01 to 1970-01-01
 
 
@@ -19,7 +25,7 @@ def days(year: int, month: int, day: int) -> int:
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 1 - EPOCH_DAYS
 
 
-def date(seconds: int) -> "tuple[int, int, int, int, int, int]":
+def date(seconds: int) -> "Date":
     """The civil date of local seconds since 1970-01-01."""
     day, rest = divmod(seconds, 86400)
     day += EPOCH_DAYS
@@ -32,17 +38,18 @@ def date(seconds: int) -> "tuple[int, int, int, int, int, int]":
     return (year, month, of_year - (153 * shifted + 2) // 5 + 1, rest // 3600, rest // 60 % 60, rest % 60)
 
 
-def seconds(when: "tuple[int, int, int, int, int, int]") -> int:
+def seconds(when: "Date") -> int:
+    """Local seconds since 1970-01-01 of a civil date; the other way of `date`."""
     return days(when[0], when[1], when[2]) * 86400 + when[3] * 3600 + when[4] * 60 + when[5]
 
 
-def stamp(when: "tuple") -> str:
-    """(2026, 11, 20, 10, 34, 0) -> "20261120103400"."""
+def stamp(when: "Date") -> str:
+    """(2026, 11, 20, 10, 34, 0) -> "20261120103400": YYYYMMDDhhmmss, as the ledger keeps dates."""
     return "%04d%02d%02d%02d%02d%02d" % tuple(when)
 
 
-def parse_stamp(text: str) -> "tuple":
-    """The other way; ValueError when it is no date."""
+def parse_stamp(text: str) -> "Date":
+    """YYYYMMDDhhmmss -> date. ValueError when it is none."""
     if len(text) != 14 or not text.isdigit():
         raise ValueError("not a time stamp")
     when = (int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), int(text[12:]))
@@ -54,10 +61,13 @@ def parse_stamp(text: str) -> "tuple":
 class Calendar:
     """What time it is for the terminal.
 
-    trusted is False until a host has set the clock or while it is behind `floor`, the last date written to the ledger.
+    clock         the board's; never set, only compared with
+    zone_minutes  local time is so far before UTC: 480 in China
+    offset_s      what is added to the board's clock; `confirmed`: a host has said so
+    floor_s       the last date written to the ledger, local seconds
     """
 
-    def __init__(self, clock: "object", zone_minutes: int) -> None:
+    def __init__(self, clock: "Clock", zone_minutes: int) -> None:
         self._clock = clock
         self._zone_s = zone_minutes * 60
         self.offset_s = 0
@@ -74,11 +84,13 @@ class Calendar:
         """Local seconds since 1970-01-01. Never before the last transaction: time does not run backwards on paper."""
         return max(self._clock.utc_s() + self._zone_s + self.offset_s, self.floor_s)
 
-    def now(self) -> "tuple":
+    def now(self) -> "Date":
+        """The same as a civil date."""
         return date(self.now_s())
 
     @property
     def trusted(self) -> bool:
+        """False until a host has set the clock, and while it is behind the last date written to the ledger."""
         return self.confirmed and self._clock.utc_s() + self._zone_s + self.offset_s >= self.floor_s
 
     def used(self, seconds: int) -> None:
@@ -95,13 +107,9 @@ class Calendar:
         if len(mmdd) != 4 or len(hhmmss) != 6 or not (mmdd + hhmmss).isdigit():
             raise ValueError("not a date")
         believed = self.now_s()
-        best = None
         year = date(believed)[0]
-        for candidate in (year - 1, year, year + 1):
-            when = parse_stamp("%04d%s%s" % (candidate, mmdd, hhmmss))
-            s = seconds(when)
-            if best is None or abs(s - believed) < abs(best - believed):
-                best = s
+        found = [seconds(parse_stamp("%04d%s%s" % (one, mmdd, hhmmss))) for one in (year - 1, year, year + 1)]
+        best = min(found, key=lambda s: abs(s - believed))
         self.offset_s = best - (self._clock.utc_s() + self._zone_s)
         self.confirmed = True
         self.floor_s = min(self.floor_s, best)

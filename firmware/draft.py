@@ -6,23 +6,35 @@ It lives in memory only, and only while the transaction is open. It holds the ca
 
 from firmware.money import masked
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.emv.outcome import Outcome
+    from firmware.host.session import Result
+    from firmware.ledger import Record
+    from firmware.transactions import Transaction
+
 
 class Draft:
-    def __init__(self, row: "object") -> None:
+    """One transaction of a kind (`row`), amount in fen, and what the steps add to it.
+
+    Empty strings and None stand for what is not known yet. expiry: YYMM. entry: two digits of ISO 8583 F22.
+    """
+
+    def __init__(self, row: "Transaction") -> None:
         self.row = row
         self.fen = 0
-        self.card = None  # the kernel's outcome
+        self.card: Outcome | None = None  # the kernel's outcome
         self.pan = ""
         self.expiry = ""
         self.entry = "01"  # F22, first two digits
         self.cvm = "none"
-        self.pin_block = None
-        self.pin_key = None  # check value of the key that the block was made with
+        self.pin_block: bytes | None = None
+        self.pin_key: bytes | None = None  # check value of the key that the block was made with
         self.pin_bypassed = False
-        self.original = None  # the record that this one undoes
+        self.original: Record | None = None  # the record that this one undoes
         self.original_pan = ""  # the number it was made with: the same card must come back
-        self.record = None  # its own, once it was sent
-        self.result = None
+        self.record: Record | None = None  # its own, once it was sent
+        self.result: Result | None = None  # what the host made of it
         self.released = False  # the supervisor let it pass an unresolved reversal
         self.tries = 1
 
@@ -31,10 +43,11 @@ class Draft:
 
     @property
     def masked(self) -> str:
+        """The card number as it may be seen: first six and last four digits (PCI DSS 3.4.1)."""
         return masked(self.pan)
 
-    def take_card(self, outcome: "object") -> None:
-        """What the tap gave."""
+    def take_card(self, outcome: "Outcome") -> None:
+        """What the tap gave: number, expiry, F22 "07" (contactless chip), how the holder is verified."""
         self.card = outcome
         self.pan = outcome.pan
         self.expiry = outcome.expiry

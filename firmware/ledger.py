@@ -35,19 +35,26 @@ Source: host.md §3 (trace, batch), §6; design: written before sent.
 import json
 
 from firmware import calendar
-from firmware.events import DIGITS
+from firmware.iso8583 import unionpay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.ports import Row, Store
+
+    Record = dict[str, Any]  # SHAPE says what is always in it, `host.messages.record` what a request adds
 
 SENT, APPROVED, DECLINED, REVERSING, REVERSED = "sent", "approved", "declined", "reversing", "reversed"
 
 # phase: phases that may follow
-PHASES = {
+PHASES: "dict[str, tuple[str, ...]]" = {
     SENT: (APPROVED, DECLINED, REVERSING),
     APPROVED: (),
     DECLINED: (),
     REVERSING: (REVERSED,),
     REVERSED: (),
 }
-LAST_TRACE = 999999
 
 
 class LedgerError(Exception):
@@ -60,11 +67,11 @@ COUNTERS = (
 SHAPE = (("id", int), ("fen", int), ("kind", str), ("phase", str), ("trace", str), ("batch", str))
 
 
-def _key(number):
+def _key(number: int) -> str:
     return "%010d" % number
 
 
-def _parsed(value):
+def _parsed(value: bytes) -> "Any":
     """What the JSON says; None when it is none."""
     try:
         return json.loads(value.decode())
@@ -72,16 +79,20 @@ def _parsed(value):
         return None
 
 
-def _is_count(row):
+def _is_count(row: object) -> bool:
     return isinstance(row, list) and len(row) == 2 and isinstance(row[0], int) and isinstance(row[1], int)
 
 
 class Ledger:
-    """Raises ports.StoreError when the store cannot; then nothing has changed here either."""
+    """The records and counters of a store. Raises ports.StoreError when it cannot; then nothing has changed here either.
 
-    def __init__(self, store: "object") -> None:
+    damaged    what could not be read: keys of records, "counters", "totals"
+    counters   {name of COUNTERS: int or bool}; offset_s, at_s (local) and signed_on_s (UTC) in seconds
+    """
+
+    def __init__(self, store: "Store") -> None:
         self._store = store
-        self.damaged = []
+        self.damaged: list[str] = []
         self.counters = self._load_counters()
         self._totals = self._load_totals()
 
@@ -93,53 +104,53 @@ class Ledger:
 
     @property
     def batch(self) -> str:
+        """The batch number, six digits (F60.2)."""
         return "%06d" % self.counters["batch"]
 
     def next_trace(self) -> int:
         """1..999999, then 1 again. Used only once it is committed: by `sent` or `spend_trace`."""
-        return self.counters["trace"] % LAST_TRACE + 1
+        return unionpay.next_trace(self.counters["trace"])
 
     def spend_trace(self) -> str:
-        """A trace number for a message that leaves no record; committed before use."""
+        """A trace number, six digits, for a message that leaves no record; committed before use."""
         trace = self.next_trace()
         self.note(trace=trace)
-        return "%06d" % trace
+        return unionpay.trace(trace)
 
     def skip_traces(self, count: int) -> None:
         """Leaves out trace numbers that the host has seen already."""
-        self.note(trace=(self.counters["trace"] + count - 1) % LAST_TRACE + 1)
+        self.note(trace=(self.counters["trace"] + count - 1) % unionpay.TRACE_LIMIT + 1)
 
-    def note(self, **changes: object) -> None:
-        """Commits counters."""
-        rows = []
+    def note(self, **changes: int) -> None:
+        """Commits counters, by the names of COUNTERS."""
         counters = self._counters(changes)
-        rows.append(("counters", "now", json.dumps(counters).encode(), None))
-        self._store.commit(rows)
+        self._store.commit([("counters", "now", json.dumps(counters).encode(), None)])
         batch_changed = counters["batch"] != self.counters["batch"]
         self.counters = counters
         if batch_changed:
             self._totals = self._load_totals()
 
-    def _counters(self, changes):
+    def _counters(self, changes: "dict[str, int]") -> "dict[str, int]":
         counters = dict(self.counters)
         counters.update(changes)
         return counters
 
-    def _load_counters(self):
-        counters = dict(COUNTERS)
+    def _load_counters(self) -> "dict[str, int]":
+        counters: dict[str, int] = dict(COUNTERS)
         found = self._store.get("counters", "now")
         if found is not None:
             kept = _parsed(found)
             if isinstance(kept, dict) and all([isinstance(kept.get(name), (int, bool)) for name, _ in COUNTERS]):
                 counters.update(kept)
-                if 0 <= counters["trace"] <= LAST_TRACE and 0 <= counters["batch"] <= LAST_TRACE and counters["record"] >= 0:
+                numbers = (counters["trace"], counters["batch"])
+                if all([0 <= number <= unionpay.TRACE_LIMIT for number in numbers]) and counters["record"] >= 0:
                     return counters
             self.damaged.append("counters")
         return self._counters_behind(self._store.range("transactions", None, "", None, True, 1))
 
-    def _counters_behind(self, newest):
+    def _counters_behind(self, newest: "list[tuple[str, bytes]]") -> "dict[str, int]":
         """The counters as the newest record leaves them: no number is given out twice."""
-        counters = dict(COUNTERS)
+        counters: dict[str, int] = dict(COUNTERS)
         if newest:
             counters["record"] = int(newest[0][0])
             for record in self.newest(1):
@@ -150,7 +161,7 @@ class Ledger:
                     pass
         return counters
 
-    def _load_totals(self):
+    def _load_totals(self) -> "dict[str, list[int]]":
         found = self._store.get("totals", self.batch)
         if found is None:
             return {}
@@ -160,9 +171,9 @@ class Ledger:
         self.damaged.append("totals")
         return self._counted()
 
-    def _counted(self):
+    def _counted(self) -> "dict[str, list[int]]":
         """The totals of this batch, from its records."""
-        totals = {}
+        totals: dict[str, list[int]] = {}
         before = 0
         while True:
             records = self.newest(100, before)
@@ -174,13 +185,17 @@ class Ledger:
                 return totals
             before = records[-1]["id"]
 
-    def totals(self) -> "dict":
+    def totals(self) -> "dict[str, list[int]]":
         """{kind: [count, fen]} of the approved transactions of this batch; a reversed one is not in it."""
         return {kind: list(self._totals[kind]) for kind in self._totals}
 
     # -- the life of a record
-    def sent(self, record: "dict", now_s: int) -> "dict":
-        """Writes the intent. record: what the kind needs, with "trace" as `next_trace` gave it. Returns it with its number."""
+    def sent(self, record: "Record", now_s: int) -> "Record":
+        """Writes the intent. record: as `host.messages.record` made it, with "trace" as `next_trace` gave it, six digits.
+
+        now_s: local seconds since 1970-01-01. Returns it with "id", "phase" and "batch". LedgerError when it names an
+        original that cannot be undone.
+        """
         number = self.counters["record"] + 1
         record["id"] = number
         record["phase"] = SENT
@@ -198,8 +213,8 @@ class Ledger:
         self.counters = counters
         return record
 
-    def approved(self, record: "dict", reply: "dict") -> None:
-        """The reply, the phase and the totals, in one."""
+    def approved(self, record: "Record", reply: "dict[str, str]") -> None:
+        """The reply (`host.messages.kept_of_reply`), the phase and the totals, in one."""
         new = self._turn(record, APPROVED, reply)
         totals = self.totals()
         count, fen = totals.get(new["kind"], (0, 0))
@@ -209,27 +224,28 @@ class Ledger:
         self._totals = totals
         record.update(new)
 
-    def declined(self, record: "dict", reply: "dict") -> None:
+    def declined(self, record: "Record", reply: "dict[str, str]") -> None:
+        """The host said no: no money moved, and the original of a void is free again."""
         self._end(record, DECLINED, reply)
 
-    def unknown(self, record: "dict", reason: str) -> None:
+    def unknown(self, record: "Record", reason: str) -> None:
         """No valid reply: from now on it is to be reversed. reason: F39 of the reversal, 98, A0, 06 (host.md §6)."""
         new = self._turn(record, REVERSING, {"reason": reason, "rounds": 0})
         self._store.commit([self._row(new)])
         record.update(new)
 
-    def tried(self, record: "dict") -> None:
+    def tried(self, record: "Record") -> None:
         """One more round of reversals went unanswered."""
         new = dict(record)
         new["rounds"] = new.get("rounds", 0) + 1
         self._store.commit([self._row(new)])
         record.update(new)
 
-    def reversed_(self, record: "dict", reply: "dict") -> None:
+    def reversed_(self, record: "Record", reply: "dict[str, str]") -> None:
         """The host undid it. 12 and 25 (nothing to undo) are the same to us."""
         self._end(record, REVERSED, {"undone": reply.get("code", "")})
 
-    def printed(self, record: "dict", copies: int, sync: bool = False) -> None:
+    def printed(self, record: "Record", copies: int, sync: bool = False) -> None:
         """How many copies came out. Not synced unless asked for: a lost mark only offers the slip again."""
         # The stored one: while the page stood the reversal of a void may have changed it.
         new = self.get(record["id"]) or dict(record)
@@ -238,7 +254,7 @@ class Ledger:
         self._store.commit([self._row(new)], sync)
         record.update(new)
 
-    def _end(self, record, phase, reply):
+    def _end(self, record: "Record", phase: str, reply: "dict[str, str]") -> None:
         new = self._turn(record, phase, reply)
         rows = [self._row(new)]
         original = self._free(new)
@@ -247,7 +263,7 @@ class Ledger:
         self._store.commit(rows)
         record.update(new)
 
-    def _turn(self, record, phase, changes):
+    def _turn(self, record: "Record", phase: str, changes: "dict[str, Any]") -> "Record":
         if phase not in PHASES[record["phase"]]:
             raise LedgerError("%s does not follow %s" % (phase, record["phase"]))
         new = dict(record)
@@ -257,7 +273,7 @@ class Ledger:
             new["slip"] = True
         return new
 
-    def _hold(self, record, number):
+    def _hold(self, record: "Record", number: int) -> "Record | None":
         if not record.get("original"):
             return None
         original = self.get(record["original"])
@@ -266,7 +282,7 @@ class Ledger:
         original["void"] = number
         return original
 
-    def _free(self, record):
+    def _free(self, record: "Record") -> "Record | None":
         if not record.get("original"):
             return None
         original = self.get(record["original"])
@@ -275,12 +291,12 @@ class Ledger:
         original["void"] = 0
         return original
 
-    def _row(self, record):
+    def _row(self, record: "Record") -> "Row":
         busy = record["phase"] in (SENT, REVERSING) or (record["phase"] == APPROVED and record.get("slip"))
         return ("transactions", _key(record["id"]), json.dumps(record).encode(), "open" if busy else None)
 
     # -- questions
-    def _read(self, key, value):
+    def _read(self, key: str, value: bytes) -> "Record | None":
         """The record; None when it is damaged."""
         record = _parsed(value)
         try:
@@ -292,24 +308,25 @@ class Ledger:
             self.damaged.append(key)
         return None
 
-    def get(self, number: int) -> "dict | None":
+    def get(self, number: int) -> "Record | None":
+        """The record of that number, read anew; None when there is none, or it is damaged."""
         found = self._store.get("transactions", _key(number))
         return None if found is None else self._read(_key(number), found)
 
-    def by_trace(self, trace: str) -> "dict | None":
-        """The record of this batch with that trace number."""
+    def by_trace(self, trace: str) -> "Record | None":
+        """The record of this batch with that trace number, six digits; None when there is none, or it is damaged."""
         found = self._store.get("traces", self.batch + trace)
         number = 0 if found is None else _parsed(found.lstrip(b"0"))
         return self.get(number) if isinstance(number, int) and number else None
 
-    def last(self) -> "dict | None":
-        """The newest record."""
+    def last(self) -> "Record | None":
+        """The newest record; None when there is none, or it is damaged."""
         return self.get(self.counters["record"]) if self.counters["record"] else None
 
-    def newest(self, limit: int, before: int = 0) -> "list[dict]":
-        """Records, newest first; with `before` those older than that number."""
+    def newest(self, limit: int, before: int = 0) -> "list[Record]":
+        """Up to `limit` records of any batch and phase, newest first; with `before` those older than that number."""
         high = _key(before) if before else None
-        found = []
+        found: list[Record] = []
         while True:
             wanted = limit - len(found)
             rows = self._store.range("transactions", None, "", high, True, wanted)
@@ -321,18 +338,20 @@ class Ledger:
             if len(found) == limit or len(rows) < wanted:
                 return found
 
-    def open(self) -> "list[dict]":
+    def open(self) -> "list[Record]":
         """Records that want something done, oldest first."""
         records = [self._read(key, value) for key, value in self._store.range("transactions", "open")]
         return [record for record in records if record is not None]
 
-    def to_reverse(self) -> "list[dict]":
+    def to_reverse(self) -> "list[Record]":
+        """Those whose result is unknown, oldest first."""
         return [record for record in self.open() if record["phase"] in (SENT, REVERSING)]
 
-    def to_print(self) -> "list[dict]":
+    def to_print(self) -> "list[Record]":
+        """Approved ones whose slip is neither printed nor given up, oldest first."""
         return [record for record in self.open() if record["phase"] == APPROVED]
 
-    def unresolved(self) -> "list[dict]":
+    def unresolved(self) -> "list[Record]":
         """Reversals that have had at least one whole round without an answer."""
         return [record for record in self.to_reverse() if record.get("rounds", 0) > 0]
 
@@ -340,8 +359,8 @@ class Ledger:
         """How many approved transactions this batch holds."""
         return sum([self._totals[kind][0] for kind in self._totals])
 
-    def voidable(self, record: "dict | None") -> str:
-        """ "" when the record can be voided, otherwise the key of the reason's text."""
+    def voidable(self, record: "Record | None") -> str:
+        """ "" for an approved sale of this batch that no void holds, otherwise the key of the reason's text."""
         if record is None:
             return "void.not_found"
         if record["kind"] != "sale" or record["batch"] != self.batch:
@@ -357,7 +376,3 @@ class Ledger:
         for record in self.to_reverse():
             if record["phase"] == SENT:
                 self.unknown(record, "98")
-
-
-def is_trace(text: str) -> bool:
-    return 0 < len(text) <= 6 and all(c in DIGITS for c in text)

@@ -47,8 +47,10 @@ from firmware.screens import Screen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable
+    from typing import Any
 
+    from firmware.tasks import Task, Work
     from firmware.terminal import Terminal
 
 KEYS = {
@@ -71,13 +73,22 @@ class UndeclaredMove(Exception):
 
 
 class State:
-    """What the terminal shows and does. Subclasses override what concerns them."""
+    """What the terminal shows and does. Subclasses override what concerns them.
 
-    leads_to = ()
+    leads_to      names of the states that it may lead to, besides GLOBAL_MOVES
+    deadline_ms   milliseconds without a key until `on_deadline`
+    untouchable   no key reaches it, STOP and LOW_POWER wait
+    resting       the panel goes dark at the deadline
+    terminal      the machine's, from before `enter`
+
+    What an `on_` method returns: None to stay, or the state to go to.
+    """
+
+    leads_to: "tuple[str, ...]" = ()
     deadline_ms = 60_000
     untouchable = False
     resting = False
-    terminal = None  # type: Terminal
+    terminal: "Terminal"
 
     def enter(self) -> "State | None":
         """Called once on entry; may lead on at once."""
@@ -87,45 +98,55 @@ class State:
         """Called once on the way out; tasks of the state are already cancelled."""
 
     def screen(self) -> Screen:
+        """What it shows now, in keys. Asked after every event, so it must not change anything."""
         return Screen()
 
     def on_digit(self, digit: int) -> "State | None":
+        """A key 0..9."""
         return None
 
     def on_double_zero(self) -> "State | None":
+        """The key 00: by default two zeros."""
         return self.on_digit(0) or self.on_digit(0)
 
     def on_confirm(self) -> "State | None":
+        """The green key."""
         return None
 
     def on_cancel(self) -> "State | None":
+        """The red key."""
         return None
 
     def on_clear(self) -> "State | None":
+        """The yellow key: what was typed goes."""
         return None
 
     def on_back(self) -> "State | None":
+        """One digit, or one page, back."""
         return None
 
     def on_down(self) -> "State | None":
+        """The next page, or the second choice of this one."""
         return None
 
     def on_deadline(self) -> "State | None":
+        """Nobody has pressed a key for `deadline_ms`: by default what cancel does."""
         return self.on_cancel()
 
-    def on_done(self, result: object) -> "State | None":
+    def on_done(self, result: "Any") -> "State | None":
         """The state's task has ended with this result."""
         return None
 
-    def on_told(self, value: object) -> "State | None":
+    def on_told(self, value: "Any") -> "State | None":
         """The state's task says how far it is."""
         return None
 
     def on_part(self, part: str, state: str) -> "State | None":
+        """A part, by its port's name, is now "starting", "ready", "failed" or "gone"."""
         return None
 
     # What a state may call.
-    def run(self, generator: "Generator") -> None:
+    def run(self, generator: "Work[Any]") -> None:
         """Starts a task of this state, in place of the one it may have."""
         self.terminal.machine.run_for(self, generator)
 
@@ -135,31 +156,46 @@ class State:
 
 
 class Machine:
+    """Takes a terminal from state to state.
+
+    strict     an undeclared move and a defect in a handler raise instead of leading to the fault page
+    state      where it is; None only before `start`
+    stopped    it has shut down in good order: no more events
+    moves      states entered so far
+    """
+
+    state: "State"
+
     def __init__(self, terminal: "Terminal", strict: bool = False) -> None:
         self.terminal = terminal
         terminal.machine = self
         self.tasks = terminal.tasks
         self.tickets = terminal.tickets
         self.strict = strict
-        self.state = None  # type: State | None
+        self.state = None  # type: ignore[assignment]  # every event comes after `start`, which sets it
         self.stopped = False
         self.stop_wanted = False
         self.power_low = False  # noticed, and not yet said
         self.moves = 0
-        self._task = None
+        self._task: Task | None = None
         self._deadline = 0
-        self._shown = None
+        self._shown: Screen | None = None
         self._dark = False
-        self._goes = None  # where the handler that ran last wants to go
+        self._goes: State | None = None  # where the handler that ran last wants to go
 
     # -- the outside
     def start(self, state: State) -> None:
+        """Enters the first state and draws it."""
         self._goes = state
         self._follow()
         self._draw()
 
     def handle(self, event: Event) -> None:
-        """One event, to completion."""
+        """One event, to completion: the handler it concerns, the moves that follow, the screen.
+
+        Any event in any state, also answers that come too late: those are dropped. Raises nothing unless strict; then
+        UndeclaredMove and whatever a handler raised, but for ports.StoreError, which always has its page.
+        """
         if event.name == KEY:
             self._key(event.value)
         elif event.name == PART:
@@ -180,7 +216,7 @@ class Machine:
         self._draw()
 
     def tick(self) -> "int | None":
-        """Hands out what is due; milliseconds to the next deadline, None when there is none."""
+        """Hands out the deadlines that are due; milliseconds to the next one, None when there is none. Raises as `handle`."""
         while True:
             event = self.tasks.take_due()
             if event is None:
@@ -190,18 +226,19 @@ class Machine:
         return None if due is None else max(0, due - self.terminal.now_ms())
 
     # -- for states
-    def run_for(self, state, generator):
+    def run_for(self, state: State, generator: "Work[Any]") -> None:
+        """Starts a task of `state` in place of the one that runs; what it says and how it ends reach that state alone."""
         self.tasks.cancel(self._task)
         self._task = None
-        mine = []
+        mine: list[Task] = []
 
-        def done(result):
+        def done(result: "Any") -> None:
             if mine and self._task is mine[0]:
                 self._task = None
             if self.state is state:
                 self._want(state.on_done, result)
 
-        def told(value):
+        def told(value: "Any") -> None:
             if self.state is state:
                 self._want(state.on_told, value)
 
@@ -210,18 +247,19 @@ class Machine:
         if not task.ended and self.state is state:
             self._task = task
 
-    def arm(self, state):
+    def arm(self, state: State) -> None:
+        """Starts the deadline of `state` anew."""
         if self._deadline:
             self.tickets.close(self._deadline)
         self._deadline = self.tasks.timer(self, state.deadline_ms)
 
     # -- inside
-    def _light(self):
+    def _light(self) -> None:
         self._dark = False
         self.terminal.display.wake()
         self.arm(self.state)
 
-    def _key(self, name):
+    def _key(self, name: str) -> None:
         if self.state.untouchable:
             return
         if self._dark:
@@ -234,7 +272,7 @@ class Machine:
         elif name in KEYS:
             self._guard(getattr(self.state, KEYS[name]))
 
-    def _answer(self, event):
+    def _answer(self, event: Event) -> None:
         owner = self.tickets.owner(event.ticket)
         if owner is None:
             return
@@ -253,7 +291,7 @@ class Machine:
             return
         self._guard(self.tasks.resume, owner, event)
 
-    def _global(self, event):
+    def _global(self, event: Event) -> "State | None":
         terminal = self.terminal
         if event.name == TAMPER:
             terminal.vault.wipe()
@@ -268,23 +306,27 @@ class Machine:
             terminal.clock_jumped(event.value)
         return None
 
-    def _power_page(self):
+    def _power_page(self) -> State:
         self.power_low = False
-        page = self._make("PowerLow")
-        page.money = self.terminal.money_state()
+        return self._give_up("PowerLow")
+
+    def _make(self, name: str) -> State:
+        return self.terminal.make_state(name)
+
+    def _give_up(self, name: str, *what: str) -> State:
+        """The page that ends the open transaction. What the ledger holds decides what it says of the money."""
+        arguments = what + (self.terminal.money_state(),)
+        page = self.terminal.make_state(name, *arguments)
         self.terminal.abandon()
         return page
 
-    def _make(self, name):
-        return self.terminal.make_state(name)
-
-    def _want(self, handler, value):
+    def _want(self, handler: "Callable[[Any], State | None]", value: "Any") -> None:
         """A task ended or spoke, maybe while a handler is running: the move is made when that handler is done."""
         state = handler(value)
         if state is not None:
             self._goes = state
 
-    def _guard(self, handler, *args):
+    def _guard(self, handler: "Callable[..., object]", *args: "Any") -> None:
         """Calls a handler and keeps where it wants to go; what it raises leads to the fault page."""
         try:
             result = handler(*args)
@@ -297,7 +339,7 @@ class Machine:
                 raise
             self._fault(fault)
 
-    def _follow(self):
+    def _follow(self) -> None:
         """Makes the moves that are wanted, until none is."""
         count = 0
         while self._goes is not None:
@@ -313,7 +355,7 @@ class Machine:
                 self._fault(fault)
                 count = 0
 
-    def _enter(self, state, count):
+    def _enter(self, state: State, count: int) -> None:
         old = self.state
         name = type(state).__name__
         if count > MOVES_AT_ONCE:
@@ -334,7 +376,7 @@ class Machine:
         if result is not None:
             self._goes = result
 
-    def _leave(self, state):
+    def _leave(self, state: State) -> None:
         try:
             state.leave()
         except Exception as fault:  # who cannot even leave is left all the same, or the fault page would never be reached
@@ -342,44 +384,33 @@ class Machine:
                 raise
             self.terminal.report(type(state).__name__, fault)
 
-    def _fault(self, fault):
-        """The field's way out of a defect: note it, let the ledger decide the money, show the page."""
-        terminal = self.terminal
+    def _fault(self, fault: Exception) -> None:
+        """The field's way out of a defect: note it, and show the page."""
         where = type(self.state).__name__ if self.state is not None else "start"
-        code = terminal.report(where, fault)
-        if where == "Fault":
-            return
-        page = self._make("Fault")
-        page.code = code
-        page.money = terminal.money_state()
-        terminal.abandon()
-        self._goes = page
+        code = self.terminal.report(where, fault)
+        if where != "Fault":
+            self._goes = self._give_up("Fault", code)
 
-    def _store_trouble(self, trouble):
-        """The store refuses: it holds what it held before, and the page says what that means for the money."""
-        terminal = self.terminal
+    def _store_trouble(self, trouble: StoreError) -> None:
+        """The store refuses: it holds what it held before."""
         kind = type(trouble).__name__
-        terminal.log("store: %s in %s" % (kind, type(self.state).__name__))
-        if type(self.state).__name__ == "StoreTrouble":
-            return
-        page = self._make("StoreTrouble")
-        page.kind = kind
-        page.money = terminal.money_state()
-        terminal.abandon()
-        self._goes = page
+        where = type(self.state).__name__
+        self.terminal.log("store: %s in %s" % (kind, where))
+        if where != "StoreTrouble":
+            self._goes = self._give_up("StoreTrouble", kind)
 
-    def _page(self):
+    def _page(self) -> Screen:
         return self.terminal.texts.resolve(self.state.screen())
 
-    def _draw(self):
+    def _draw(self) -> None:
         if self._goes is not None or self.state is None:
             return
-        shown = []
+        shown: list[Screen] = []
         self._guard(lambda: shown.append(self._page()))
         if not shown:  # a page that cannot be drawn would leave the one before it standing
             self._follow()
             self._guard(lambda: shown.append(self._page()))
         screen = shown[0] if shown else self._shown
-        if screen != self._shown:
+        if screen is not None and screen != self._shown:
             self._shown = screen
             self.terminal.display.show(screen)

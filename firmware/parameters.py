@@ -10,10 +10,16 @@ import json
 from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Settings
 from firmware.events import DIGITS
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.ports import Store
+
 REQUIRED = "required"  # no default: an unprovisioned device says so
 
 # name: (kind, default, minimum or length, maximum)
-TABLE = {
+TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     # who the device is
     "terminal.number": ("code", REQUIRED, 8, 8),
     "merchant.number": ("code", REQUIRED, 15, 15),
@@ -79,7 +85,7 @@ class ParameterError(ValueError):
     """A value that its parameter does not take."""
 
 
-def check(name: str, value: object) -> object:
+def check(name: str, value: "Any") -> "Any":
     """The value as it will be used; ParameterError names the parameter and says what it takes."""
     row = TABLE.get(name)
     if row is None:
@@ -107,28 +113,29 @@ def check(name: str, value: object) -> object:
 
 
 class Parameters:
-    """The values in force: `parameters("pin.free_fen")`.
+    """The values in force: `parameters("pin.free_fen")`, of the kind that TABLE gives the name. KeyError where none is set.
 
     board: what the board's file sets instead of a default. bad: names whose stored value was refused.
     """
 
-    def __init__(self, store: "object", board: "dict | None" = None) -> None:
+    def __init__(self, store: "Store", board: "dict[str, Any] | None" = None) -> None:
         self._store = store
-        self._values = {}
-        self.bad = []
+        self._values: dict[str, Any] = {}
+        self.bad: list[str] = []
         for name in TABLE:
             default = TABLE[name][1]
             if default is not REQUIRED:
                 self._values[name] = default
-        for name in board or {}:
-            self._values[name] = check(name, board[name])
+        ours = board or {}
+        for name in ours:
+            self._values[name] = check(name, ours[name])
         for name, value in store.range("parameters"):
             try:
                 self._values[name] = check(name, json.loads(value.decode()))
             except (ValueError, RuntimeError):  # no JSON, JSON nested too deeply, or not what the parameter takes
                 self.bad.append(name)
 
-    def __call__(self, name: str) -> "object":
+    def __call__(self, name: str) -> "Any":
         return self._values[name]
 
     def missing(self) -> "list[str]":
@@ -136,7 +143,7 @@ class Parameters:
         return sorted(name for name in TABLE if name not in self._values)
 
     def set(self, name: str, value: object) -> None:
-        """Checks, stores and uses a new value."""
+        """Checks, stores and uses a new value. ParameterError, ports.StoreError: the old one stays."""
         value = check(name, value)
         self._store.commit([("parameters", name, json.dumps(value).encode(), None)])
         self._values[name] = value

@@ -1,4 +1,4 @@
-"""What a board must bring: one class a port, its docstring the contract.
+"""What a board must bring: one class a port, its signatures and docstrings the contract.
 
 Rules for all of them:
 
@@ -9,9 +9,21 @@ Rules for all of them:
   a caller's mistake (ValueError) and, for the store, the errors below.
 * No secret is in an event, a `repr` or an exception, but for the values that a contract names.
 
-The classes are never instantiated; they are the list. A driver and its in-process stand-in both pass
-`tests/contracts/test_<port>.py`.
+The classes are never instantiated and nobody has to derive from them: whatever has these methods is the port. A driver
+and its in-process stand-in both pass `tests/contracts/test_<port>.py`, and have the parameters by these names.
 """
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from firmware.screens import Screen
+
+    Row = tuple[str, str, bytes | None, str | None]
+    Job = list[tuple[str, object]]
+else:
+    Protocol = object
 
 
 class StoreError(Exception):
@@ -30,163 +42,283 @@ class StoreCorrupt(StoreError):
     """What is stored cannot be read as what was written."""
 
 
-class Display:
+class Display(Protocol):
     """Shows a screen.
 
-    size                 (width, height) in pixels.
-    show(screen)         Draws a resolved `screens.Screen`. The same picture again costs nothing.
-                         A panel that does not answer is never raised: PART(0, ("display", "gone")) once, and "ready"
-                         when it is back and repainted. Nothing is posted at a healthy start.
-    contrast(level)      0..255, ValueError beyond.
-    sleep(), wake()      Panel dark, panel lit; the picture is kept.
+    A panel that does not answer is never raised: PART(0, ("display", "gone")) once, and "ready" when it is back and
+    repainted. Nothing is posted at a healthy start.
     """
 
+    size: "tuple[int, int]"  # (width, height) in pixels
 
-class Keypad:
+    def show(self, screen: "Screen") -> None:
+        """Draws a resolved screen (`screens.texts`). The same picture again costs nothing."""
+
+    def contrast(self, level: int) -> None:
+        """0..255; ValueError beyond."""
+
+    def sleep(self) -> None:
+        """Panel dark; the picture is kept."""
+
+    def wake(self) -> None:
+        """Panel lit, with the picture that was shown last."""
+
+
+class Keypad(Protocol):
     """Sixteen keys.
 
-    Posts KEY(0, name) once a press, never on release; no repeat.
-    borrow(taker)        From now on presses go to `taker(name)` (called from the driver's thread, one key at a
-                         time: a press counts only if nothing else is down) and no KEY is posted. For the vault.
-    give_back()          The other way; a press that was under way may still reach the taker.
-    A keypad that fails is PART(0, ("keypad", "failed")).
+    Posts KEY(0, name) once a press, never on release; no repeat. A keypad that fails is PART(0, ("keypad", "failed")).
     """
 
+    def borrow(self, taker: "Callable[[str], None]") -> None:
+        """For the vault: from now on presses go to `taker(name)` and no KEY is posted.
 
-class Reader:
-    """A card reader: contactless, chip.
+        It is called from the driver's thread, one key at a time: a press counts only if nothing else is down.
+        """
 
-    activate(ticket)     Field on, look for a card: CARD_FOUND(technology), or CARD_PROBLEM(why) as often as it is
-                         seen (once per appearance). Goes on until a card is found, `release` or `cancel`.
-    transmit(ticket, apdu)   Command APDU, 4..261 bytes -> CARD_REPLY(bytes) or CARD_LOST(why).
-    release(ticket)      Done with the card: CARD_GONE when it has left the field (at once if it had). Field off.
-    cancel(ticket)       Field off, no more answers for this ticket.
-    state                "starting", "ready", "failed", "gone"; each change is also PART(0, (part, state)).
-    """
+    def give_back(self) -> None:
+        """The other way; a press that was under way may still reach the taker."""
 
 
-class Vault:
+class Reader(Protocol):
+    """A card reader: contactless, chip."""
+
+    @property
+    def state(self) -> str:
+        """ "starting", "ready", "failed", "gone"; each change is also PART(0, (part, state))."""
+
+    def activate(self, ticket: int) -> None:
+        """Field on, look for a card, until one is found, `release` or `cancel`.
+
+        CARD_FOUND(technology), or CARD_PROBLEM(why) as often as it is seen (once per appearance).
+        """
+
+    def transmit(self, ticket: int, apdu: bytes) -> None:
+        """Command APDU, 4..261 bytes -> CARD_REPLY(bytes) or CARD_LOST(why)."""
+
+    def release(self, ticket: int) -> None:
+        """Done with the card -> CARD_GONE when it has left the field (at once if it had). Field off."""
+
+    def cancel(self, ticket: int) -> None:
+        """Field off, no more answers for this ticket."""
+
+
+class Vault(Protocol):
     """Keys and secrets. The firmware never holds a key and never sees a secret typed.
 
-    mode                 What kind of vault: "software" (not approved) or the name of an approved device.
-    approved             bool: whether production mode may start on it.
-    state                "ready", "empty" (no master key), "wiped", "broken" (the sealed key file is damaged).
-    check_value(slot)    Key check value, 4 bytes, or None when the slot is empty. Slots: "master", "pin", "mac", "track".
-
-    load_keys(ticket, keys)            keys: [(slot, cryptogram, check_value)], each enciphered under the master key
-                                       (3DES ECB, 8 or 16 bytes; UnionPay also sends an 8-byte key followed by eight
-                                       zero bytes). All or nothing: VAULT_DONE(None), or VAULT_REFUSED("check-value" |
-                                       "no-key" | "bad-data") with the old keys kept.
-    mac(ticket, data)                  UnionPay ECB MAC under "mac" -> VAULT_DONE(8 ASCII bytes).
-    check_mac(ticket, data, mac)       -> VAULT_DONE(bool).
-    seal(ticket, data)                 Encrypts for the store -> VAULT_DONE(bytes).
-    unseal(ticket, sealed)             -> VAULT_DONE(bytes) or VAULT_REFUSED("bad-data").
-    fingerprint(ticket, data)          Keyed hash, the same for the same data on this device -> VAULT_DONE(16 bytes).
-
-    enter_pin(ticket, pan, minimum, maximum)   Takes the keypad. SECRET_TYPED(n) after each key, then
-                         SECRET_READY(PIN block, 8 bytes, ISO 9564 format 0 under "pin"), SECRET_STOPPED("bypass")
-                         for confirm on nothing, or SECRET_STOPPED("cancel"). CLEAR empties, BACK takes one back;
-                         confirm on too few digits does nothing.
-    enter_password(ticket, operator, purpose)  Takes the keypad, SECRET_TYPED(n) likewise, then SECRET_READY:
-                         purpose "check": "right" or "wrong"; "new": "ok" or "weak" (the factory's, the old one, or all
-                         digits equal); "repeat" (after "new"): "set" or "different". SECRET_STOPPED("cancel").
-                         Operators 01-98: 4 digits, 00: 6, 99: 8.
-    is_factory(operator) bool: the operator still has the password that he was made with.
-    add_operator(ticket, operator), remove_operator(ticket, operator)     -> VAULT_DONE(None). A new one has the
-                         factory's password of his kind.
-    stop(ticket)         Ends an entry; the keypad is given back; no more answers.
-    wipe()               Destroys every key at once; state becomes "wiped".
-
     All tickets may also be answered VAULT_REFUSED("no-key" | "wiped"); what has to be kept, "storage" when it cannot be:
-    then nothing has changed. A second entry ends the first with SECRET_STOPPED("cancel"). New keys hold from VAULT_DONE on.
+    then nothing has changed. New keys hold from VAULT_DONE on. A second entry ends the first with SECRET_STOPPED("cancel").
+    Slots: "master", "pin", "mac", "track". Operators: "00".."99".
     """
 
+    mode: str  # what kind of vault: "software" (not approved) or the name of an approved device
+    approved: bool  # whether production mode may start on it
 
-class Printer:
-    """Puts a slip on paper.
+    @property
+    def state(self) -> str:
+        """ "ready", "empty" (no master key), "wiped", "broken" (the sealed key file is damaged)."""
 
-    print(ticket, job)   job: list of (style, text). style is a string of letters: "c" centred, "b" bold, "h" double
-                         height, "w" double width, "" plain; or ("rule", "") a line across, ("feed", n) n empty lines,
-                         ("cut", "") end of a copy (tear-off feed, cut where there is a knife),
-                         ("picture", (width, rows)) 1-bit rows as bytes, at most 384 dots wide.
-                         Text longer than the paper is wide goes on in the next line.
-                         PRINT_DONE, or PRINT_STOPPED((why, index of the job's line not printed)).
-    columns              Cells in a plain line (32 on 58 mm paper; a Han character takes 2).
-    status()             What is known, at once: "ok", "paper-low", "paper-out", "cover-open", "too-hot", "silent", "unknown".
-    """
+    def check_value(self, slot: str) -> "bytes | None":
+        """Key check value, 4 bytes; None when the slot is empty."""
 
+    def load_keys(self, ticket: int, keys: "list[tuple[str, bytes, bytes]]") -> None:
+        """keys: [(slot, cryptogram, check value)], all or nothing.
 
-class Link:
-    """A byte stream to a host over whatever network there is. One connection a ticket.
+        Each is enciphered under the master key (3DES ECB, 8 or 16 bytes; UnionPay also sends an 8-byte key followed by
+        eight zero bytes). VAULT_DONE(None), or VAULT_REFUSED("check-value" | "no-key" | "bad-data") with the old keys kept.
+        """
 
-    connect(ticket, where)   where: {"address": str, "port": int, "tls": bool, "authority": str (PEM, "" = system),
-                         "connect_ms": int} -> LINK_UP, or LINK_DOWN(why) with nothing sent. After LINK_UP any
-                         number of LINK_DATA, and LINK_DOWN when the other side or the network ends it.
-    send(ticket, data)   After LINK_UP. Failure is a LINK_DOWN("broken"); bytes may have left.
-    close(ticket)        No more answers.
-    """
+    def mac(self, ticket: int, data: bytes) -> None:
+        """UnionPay ECB MAC under "mac" -> VAULT_DONE(8 ASCII bytes)."""
 
+    def check_mac(self, ticket: int, data: bytes, mac: bytes) -> None:
+        """-> VAULT_DONE(bool): whether `mac`, 8 ASCII bytes, is that of the data."""
 
-class Store:
-    """Keeps records.
+    def seal(self, ticket: int, data: bytes) -> None:
+        """Encrypts for the store -> VAULT_DONE(bytes)."""
 
-    commit(rows, sync=True)      rows: [(table, key, value, index)]; table, key: str; value: bytes, or None to delete;
-                         index: str or None. All or nothing; with sync on disk when it returns. Raises StoreFull,
-                         StoreReadOnly, StoreCorrupt, StoreError.
-    get(table, key)      bytes or None.
-    range(table, index=None, low="", high=None, newest=False, limit=None)
-                         [(key, value)] with low <= key < high, in key order or backwards; with `index` only the
-                         records that were written with it.
-    """
+    def unseal(self, ticket: int, sealed: bytes) -> None:
+        """-> VAULT_DONE(bytes), or VAULT_REFUSED("bad-data")."""
 
+    def fingerprint(self, ticket: int, data: bytes) -> None:
+        """Keyed hash, the same for the same data on this device -> VAULT_DONE(16 bytes)."""
 
-class Clock:
-    """Time as the board has it, which may be wrong.
+    def enter_pin(self, ticket: int, pan: str, minimum: int, maximum: int) -> None:
+        """Takes the keypad for a PIN of minimum..maximum digits. SECRET_TYPED(n) after each key, then
 
-    ticks_ms()           Milliseconds since power on: monotonic, never jumps.
-    utc_s()              Seconds since 1970-01-01 UTC as the board believes, int.
-    """
+        SECRET_READY(PIN block, 8 bytes, ISO 9564-1 format 0 under "pin"), SECRET_STOPPED("bypass") for confirm on nothing,
+        or SECRET_STOPPED("cancel"). CLEAR empties, BACK takes one back; confirm on too few digits does nothing.
+        """
 
+    def enter_password(self, ticket: int, operator: str, purpose: str) -> None:
+        """Takes the keypad for a password: 4 digits for 01-98, 6 for 00, 8 for 99. SECRET_TYPED(n) as for a PIN, then
 
-class Random:
-    """random(n)         n unpredictable bytes."""
+        SECRET_READY(word) by the purpose: "check": "right" or "wrong"; "new": "ok" or "weak" (the factory's, the old one,
+        or all digits equal); "repeat" (after "new"): "set" or "different". Or SECRET_STOPPED("cancel").
+        """
 
+    def is_factory(self, operator: str) -> bool:
+        """Whether the operator still has the password that he was made with."""
 
-class Text:
-    """Text in messages and on paper, which is GB18030 (a superset of GBK).
+    def add_operator(self, ticket: int, operator: str) -> None:
+        """-> VAULT_DONE(None): he has the factory's password of his kind."""
 
-    encode(text)         bytes; a character that it lacks becomes "?".
-    decode(data)         str; never raises, bad bytes become "?".
-    """
+    def remove_operator(self, ticket: int, operator: str) -> None:
+        """-> VAULT_DONE(None): his password is forgotten."""
 
+    def stop(self, ticket: int) -> None:
+        """Ends an entry; the keypad is given back; no more answers for this ticket."""
 
-class Sound:
-    """play(name)        "key", "ok", "alert", "error", "card". Returns at once; the newest ends the one before, but a key's
-    click does not cut into another tone.
-    """
+    def wipe(self) -> None:
+        """Destroys every key at once; state becomes "wiped"."""
 
 
-class Light:
-    """Four lamps as EMV's card-processing sequence has them (Book A, 9.3).
+class Printer(Protocol):
+    """Puts a slip on paper."""
 
-    show(name)           "off", "idle" (first blinks), "ready" (first steady), "reading" (two), "done" (all four),
-                         "error" (last, red).
-    """
+    columns: int  # cells in a plain line (32 on 58 mm paper; a Han character takes 2)
 
+    def print(self, ticket: int, job: "Job") -> None:
+        """job: list of (style, text) -> PRINT_DONE, or PRINT_STOPPED((why, index of the job's line not printed)).
 
-class Watchdog:
-    """Tells the system's supervisor.
+        style is a string of letters: "c" centred, "b" bold, "h" double height, "w" double width, "" plain; or one of
+        ("rule", "") a line across, ("feed", n) n empty lines, ("cut", "") end of a copy (tear-off feed, cut where there is
+        a knife), ("picture", (width, rows)) 1-bit rows as bytes, at most 384 dots wide.
+        Text longer than the paper is wide goes on in the next line.
+        """
 
-    ready(), feed(), status(text), stopping(). Each returns at once and does nothing where there is no supervisor.
-    interval_ms          How often it wants to be fed; 0: never.
-    """
-
-
-class Log:
-    """line(text)        One line for the technician; the caller has masked it."""
+    def status(self) -> str:
+        """What is known, at once: "ok", "paper-low", "paper-out", "cover-open", "too-hot", "silent", "unknown"."""
 
 
-PORTS = (
-    "display", "keypad", "contactless", "vault", "printer", "link", "store", "clock", "random", "text",
-    "sound", "light", "watchdog", "log",
-)  # fmt: skip
+class Link(Protocol):
+    """A byte stream to a host over whatever network there is. One connection a ticket."""
+
+    def connect(self, ticket: int, where: dict) -> None:
+        """-> LINK_UP, or LINK_DOWN(why) with nothing sent.
+
+        where: {"address": str, "port": int, "tls": bool, "authority": str (PEM, "" = system), "connect_ms": int}.
+        After LINK_UP any number of LINK_DATA, and LINK_DOWN when the other side or the network ends it.
+        """
+
+    def send(self, ticket: int, data: bytes) -> None:
+        """After LINK_UP. Failure is a LINK_DOWN("broken"); bytes may have left."""
+
+    def close(self, ticket: int) -> None:
+        """No more answers for this ticket."""
+
+
+class Store(Protocol):
+    """Keeps records. Every method raises StoreFull, StoreReadOnly, StoreCorrupt or StoreError when it cannot."""
+
+    def commit(self, rows: "list[Row]", sync: bool = True) -> None:
+        """rows: [(table, key, value, index)], all or nothing; with sync on disk when it returns.
+
+        table, key: str; value: bytes, or None to delete; index: str or None.
+        """
+
+    def get(self, table: str, key: str) -> "bytes | None":
+        """The record's value, or None."""
+
+    def range(
+        self,
+        table: str,
+        index: "str | None" = None,
+        low: str = "",
+        high: "str | None" = None,
+        newest: bool = False,
+        limit: "int | None" = None,
+    ) -> "list[tuple[str, bytes]]":
+        """[(key, value)] with low <= key < high, in key order or, with newest, backwards, at most `limit`.
+
+        index: only the records that were written with it. ValueError for a limit below zero.
+        """
+
+
+class Clock(Protocol):
+    """Time as the board has it, which may be wrong."""
+
+    def ticks_ms(self) -> int:
+        """Milliseconds since power on: monotonic, never jumps."""
+
+    def utc_s(self) -> int:
+        """Seconds since 1970-01-01 UTC as the board believes."""
+
+
+class Random(Protocol):
+    """Chance that nobody can foresee."""
+
+    def random(self, n: int) -> bytes:
+        """n unpredictable bytes."""
+
+
+class Text(Protocol):
+    """Text in messages and on paper, which is GB18030 (a superset of GBK)."""
+
+    def encode(self, text: str) -> bytes:
+        """A character that it lacks becomes "?"."""
+
+    def decode(self, data: bytes) -> str:
+        """Never raises: bad bytes become "?"."""
+
+
+class Sound(Protocol):
+    """Tones."""
+
+    def play(self, name: str) -> None:
+        """ "key", "ok", "alert", "error", "card". Returns at once.
+
+        The newest ends the one before, but a key's click does not cut into another tone.
+        """
+
+
+class Light(Protocol):
+    """Four lamps as EMV's card-processing sequence has them (Book A, 9.3)."""
+
+    def show(self, name: str) -> None:
+        """ "off", "idle" (first blinks), "ready" (first steady), "reading" (two), "done" (all four), "error" (last, red)."""
+
+
+class Watchdog(Protocol):
+    """Tells the system's supervisor. Each method returns at once and does nothing where there is no supervisor."""
+
+    interval_ms: int  # how often it wants to be fed; 0: never
+
+    def ready(self) -> None:
+        """The terminal is up."""
+
+    def feed(self) -> None:
+        """The terminal is alive."""
+
+    def status(self, text: str) -> None:
+        """One line for whoever looks; nothing secret."""
+
+    def stopping(self) -> None:
+        """The terminal shuts down in good order."""
+
+
+class Log(Protocol):
+    """What the technician reads."""
+
+    def line(self, text: str) -> None:
+        """One line; the caller has masked it."""
+
+
+# Every port: its name in a board file and in `Terminal.ports`, its contract.
+CONTRACTS = (
+    ("display", Display),
+    ("keypad", Keypad),
+    ("contactless", Reader),
+    ("vault", Vault),
+    ("printer", Printer),
+    ("link", Link),
+    ("store", Store),
+    ("clock", Clock),
+    ("random", Random),
+    ("text", Text),
+    ("sound", Sound),
+    ("light", Light),
+    ("watchdog", Watchdog),
+    ("log", Log),
+)
+PORTS = tuple([name for name, _ in CONTRACTS])

@@ -9,6 +9,12 @@ Fields: products.md §1.4, numbers in brackets.
 
 from firmware.money import yuan
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.ledger import Record
+    from firmware.ports import Job
+    from firmware.terminal import Terminal
+
 WIDTH = 32  # cells of a plain line on 58 mm paper
 
 MERCHANT, CARDHOLDER = "merchant", "cardholder"
@@ -33,7 +39,7 @@ def moment(stamp: str) -> str:
     return "%s/%s/%s %s:%s:%s" % (stamp[:4], stamp[4:6], stamp[6:8], stamp[8:10], stamp[10:12], stamp[12:14])
 
 
-def _when(record):
+def _when(record: "Record") -> str:
     """The host's time where it answered, in the year that brings it nearest to ours; ours where it did not."""
     stamp = record["at"]
     date = record.get("host_date")
@@ -47,11 +53,11 @@ def _when(record):
     return moment(stamp)
 
 
-def _signed(record):
+def _signed(record: "Record") -> str:
     return ("-" if record["kind"] == "void" else "") + yuan(record["fen"])
 
 
-def _undoes(record, name):
+def _undoes(record: "Record", name: str) -> str:
     return record.get("undoes", {}).get(name, "")
 
 
@@ -75,11 +81,11 @@ NOTES = (
 )
 
 
-def build(terminal: "object", record: "dict", copy: str, again: bool = False) -> "list":
-    """One copy of the slip of an approved transaction. again: a reprint, and says so."""
+def build(terminal: "Terminal", record: "Record", copy: str, again: bool = False) -> "Job":
+    """One copy, of COPIES, of the slip of an approved transaction. again: a reprint, and says so."""
     t = terminal.texts
     p = terminal.parameter
-    job = []
+    job: Job = []
     if terminal.mode == "test":
         job.append(("cb", t("slip.test")))  # 28
     job.append(("cbh", p("slip.title")))  # 1
@@ -111,11 +117,11 @@ def build(terminal: "object", record: "dict", copy: str, again: bool = False) ->
     return job
 
 
-def _consent(terminal, record, copy):
+def _consent(terminal: "Terminal", record: "Record", copy: str) -> "Job":
     """23-25: how the holder agreed: by PIN, on his device, by an amount that needs nothing, or by signing the merchant's copy."""
     t = terminal.texts
     free_fen = record.get("free_fen", terminal.parameter("pin.free_fen"))
-    lines = [("rule", "")]
+    lines: Job = [("rule", "")]
     if record.get("pin"):
         lines.append(("", t("slip.pin")))
     elif record.get("cvm") == "cdcvm":
@@ -130,11 +136,11 @@ def _consent(terminal, record, copy):
     return lines
 
 
-def trouble(terminal: "object", record: "dict") -> "list":
+def trouble(terminal: "Terminal", record: "Record") -> "Job":
     """The report of a transaction whose result is unknown and whose reversal was not answered. Not a receipt."""
     t = terminal.texts
     p = terminal.parameter
-    job = []
+    job: Job = []
     if terminal.mode == "test":
         job.append(("cb", t("slip.test")))
     job += [

@@ -43,6 +43,11 @@ from firmware.tickets import Tickets
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from typing import Any, TypeAlias, TypeVar
+
+    T = TypeVar("T")
+    Want: TypeAlias = "Ask | More | Pause | Close | Tell | Turn"
+    Work: TypeAlias = Generator[Want, Event, T]  # the generator of a task that ends with a T
 
 # What a port may answer. Anything else on its ticket is dropped and counted, as an answer to a closed one is.
 ANSWERS = {
@@ -57,7 +62,14 @@ CLOSERS = {"link": "close", "contactless": "cancel", "vault": "stop"}
 
 
 class Ask:
-    def __init__(self, port, method, *args, within_ms=0, keep=False):
+    """Calls `port.method(ticket, *args)`; answered by the Event that carries the ticket.
+
+    port       a name of ANSWERS: the ports whose methods take a ticket
+    within_ms  milliseconds until DEADLINE answers in its place; 0: waits for ever
+    keep       the ticket stays open behind the answer, for `More`
+    """
+
+    def __init__(self, port: str, method: str, *args: object, within_ms: int = 0, keep: bool = False) -> None:
         self.port = port
         self.method = method
         self.args = args
@@ -66,65 +78,76 @@ class Ask:
 
 
 class More:
-    def __init__(self, ticket, within_ms=0, keep=True):
+    """Answered by the next Event on a ticket that an Ask kept open. within_ms and keep as of Ask."""
+
+    def __init__(self, ticket: int, within_ms: int = 0, keep: bool = True) -> None:
         self.ticket = ticket
         self.within_ms = within_ms
         self.keep = keep
 
 
 class Pause:
-    def __init__(self, ms):
+    """Answered by DEADLINE after `ms` milliseconds."""
+
+    def __init__(self, ms: int) -> None:
         self.ms = ms
 
 
 class Close:
-    def __init__(self, ticket):
+    """Done with a ticket that an Ask kept open. Answered at once, with None."""
+
+    def __init__(self, ticket: int) -> None:
         self.ticket = ticket
 
 
 class Tell:
-    def __init__(self, value):
+    """Gives the owner a value while the task goes on. Answered at once, with None."""
+
+    def __init__(self, value: object) -> None:
         self.value = value
 
 
 class Turn:
-    def __init__(self, name):
+    """Answered with None when no other task holds the name; held until this one ends."""
+
+    def __init__(self, name: str) -> None:
         self.name = name
 
 
 class Task:
     """One running generator and the tickets it holds."""
 
-    def __init__(self, generator, done, told):
+    def __init__(self, generator: "Work[Any]", done: "Callable | None", told: "Callable | None") -> None:
         self.generator = generator
         self.done = done
         self.told = told
-        self.tickets = {}  # ticket -> the Ask that opened it
+        self.tickets: dict[int, Ask] = {}  # ticket -> the Ask that opened it
         self.waiting = 0  # the ticket whose event resumes it
         self.timer = 0
         self.keep = False
         self.fresh = False  # it waits for the first answer to an Ask
-        self.turns = []
+        self.turns: list[str] = []
         self.ended = False
 
 
 class Tasks:
     """Runs tasks: gives them tickets, timers and turns, and hands them their events."""
 
-    def __init__(self, ports: "dict", tickets: Tickets, now_ms: "Callable[[], int]") -> None:
+    def __init__(self, ports: "dict[str, Any]", tickets: Tickets, now_ms: "Callable[[], int]") -> None:
         self.ports = ports
         self.tickets = tickets
         self.now_ms = now_ms
-        self._timers = []  # (due, ticket)
-        self._lines = {}  # turn name -> tasks, the first holds it
+        self._timers: list[tuple[int, int]] = []  # (due, ticket)
+        self._lines: dict[str, list[Task]] = {}  # turn name -> tasks, the first holds it
 
-    def start(self, generator: "Generator", done: "Callable | None" = None, told: "Callable | None" = None) -> Task:
+    def start(self, generator: "Work[Any]", done: "Callable | None" = None, told: "Callable | None" = None) -> Task:
         """Runs the generator to its first wait. `done(result)` is called when it returns, `told(value)` for each Tell."""
         task = Task(generator, done, told)
         self._step(task, None)
         return task
 
     def cancel(self, task: "Task | None") -> None:
+        """Ends a task where it waits and closes its tickets; `done` is not called. None and ended tasks are let be."""
         if task is not None and not task.ended:
             task.ended = True
             task.generator.close()
@@ -170,7 +193,7 @@ class Tasks:
             self._close(task, ticket)
         self._step(task, event)
 
-    def _step(self, task, value):
+    def _step(self, task: Task, value: "Any") -> None:
         while not task.ended:
             try:
                 want = task.generator.send(value)
@@ -203,7 +226,7 @@ class Tasks:
             self._wait(task, want)
             return
 
-    def _wait(self, task, want):
+    def _wait(self, task: Task, want: "Ask | More | Pause") -> None:
         if isinstance(want, Pause):
             task.timer = self.timer(task, want.ms)
             return
@@ -219,13 +242,13 @@ class Tasks:
         task.waiting = ticket
         getattr(self.ports[want.port], want.method)(ticket, *want.args)
 
-    def _close(self, task, ticket):
+    def _close(self, task: Task, ticket: int) -> None:
         self.tickets.close(ticket)
         ask = task.tickets.pop(ticket, None)
         if ask is not None and ask.port in CLOSERS:
             getattr(self.ports[ask.port], CLOSERS[ask.port])(ticket)
 
-    def _tidy(self, task):
+    def _tidy(self, task: Task) -> None:
         if task.timer:
             self.tickets.close(task.timer)
             task.timer = 0

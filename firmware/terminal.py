@@ -21,8 +21,13 @@ from firmware.tickets import Tickets
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from firmware.draft import Draft
-    from firmware.machine import Machine
+    from firmware.machine import Machine, State
+    from firmware.ports import Clock, Display, Vault
+    from firmware.tasks import Task, Work
 
 
 # What became of the money, by the phase of the record, and the same of a transaction that gives money back.
@@ -36,16 +41,33 @@ GIVEN_BACK = {
 
 
 class Terminal:
-    def __init__(self, ports: "dict[str, object]", board: "dict") -> None:
+    """One device from power on to power off.
+
+    machine      the machine that was built on it
+    make_state   (name, *arguments) -> State; set with the next two by `states.catalogue.power_on`
+    first        draft -> the State of its first step
+    after        step -> the State of the step that follows in the open transaction
+    operator     the number of who is logged in, "" for nobody
+    draft        the open transaction, or None
+    parts        port -> "starting", "ready", "failed", "gone", as far as the parts have said
+    power        percent left, None where nobody measures
+    reports      defects so far
+    """
+
+    machine: "Machine"
+    make_state: "Callable[..., State]"
+    first: "Callable[[Draft], State]"
+    after: "Callable[[str], State]"
+
+    def __init__(self, ports: "dict[str, Any]", board: "dict[str, Any]") -> None:
         """ports: name -> port, those that the board has. board: {"name", "mode", "parameters"}. Raises StoreError."""
         self.ports = ports
         self.board = board
         self.version = VERSION
         self.mode = board.get("mode", "test")  # the board's, not a parameter: nothing that is stored makes a device productive
-        self.display = ports["display"]
-        self.vault = ports["vault"]
-        self.link = ports.get("link")
-        self._clock = ports["clock"]
+        self.display: Display = ports["display"]
+        self.vault: Vault = ports["vault"]
+        self._clock: Clock = ports["clock"]
         self.tickets = Tickets()
         self.tasks = Tasks(ports, self.tickets, self.now_ms)
         self.parameter = Parameters(ports["store"], board.get("parameters"))
@@ -54,33 +76,31 @@ class Terminal:
         self.operators = Operators(ports["store"], self.parameter, self.now_ms)
         self.calendar = calendar.Calendar(self._clock, self.parameter("time.zone_minutes"))
         counters = self.ledger.counters
-        self.calendar.restore(counters["offset_s"], counters["confirmed"], counters["at_s"])
+        self.calendar.restore(counters["offset_s"], bool(counters["confirmed"]), counters["at_s"])
         self.codec = unionpay.codec()
-        self.machine: "Machine | None" = None
-        self.make_state = None  # (name, *arguments) -> State; set with the next two by `states.catalogue.power_on`
-        self.first = None  # draft -> the State of its first step
-        self.after = None  # step -> the State of the step that follows in the open transaction
         self.operator = ""
-        self.draft = None  # type: Draft | None
-        self.parts = {}
-        self.power = None
+        self.draft: Draft | None = None
+        self.parts: dict[str, str] = {}
+        self.power: int | None = None
         self.reports = 0
-        self._emv = None
+        self._emv: Settings | None = None
         self._session_open = False
         self._resolving = False
-        self._resolver = None  # the round of reversals that goes on behind the pages
-        self._signing = None  # the sign-on that goes on behind the pages
-        self._keeping = None  # what writes the locks down
+        self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
+        self._signing: Task | None = None  # the sign-on that goes on behind the pages
+        self._keeping: Task | None = None  # what writes the locks down
 
     # -- time
     def now_ms(self) -> int:
+        """Milliseconds since power on: monotonic."""
         return self._clock.ticks_ms()
 
     def calendar_stamp(self) -> str:
+        """Now, local, as YYYYMMDDhhmmss."""
         return calendar.stamp(self.calendar.now())
 
     def clock_jumped(self, ms: int) -> None:
-        """Somebody set the board's clock by so much. The offset to it is written: after a restart the old one would be wrong."""
+        """Somebody set the board's clock, by so many ms. The offset to it is written: after a restart the old one were wrong."""
         self.calendar.jumped(ms)
         try:
             self.ledger.note(offset_s=self.calendar.offset_s, confirmed=False)
@@ -89,17 +109,21 @@ class Terminal:
 
     # -- parts
     def has(self, port: str) -> bool:
+        """Whether the board has it at all; `parts` says how it is."""
         return port in self.ports
 
     def sound(self, name: str) -> None:
+        """A tone of `ports.Sound`, where there is one."""
         if "sound" in self.ports:
             self.ports["sound"].play(name)
 
     def light(self, name: str) -> None:
+        """A pattern of `ports.Light`, where there are lamps."""
         if "light" in self.ports:
             self.ports["light"].show(name)
 
     def log(self, text: str) -> None:
+        """A line for the technician; nothing secret in it."""
         if "log" in self.ports:
             self.ports["log"].line(text)
 
@@ -126,7 +150,8 @@ class Terminal:
         return "unprovisioned" if self.parameter.missing() or self.vault.state == "empty" else ""
 
     # -- the host
-    def where(self) -> "dict":
+    def where(self) -> "dict[str, Any]":
+        """The host, as `ports.Link.connect` takes it."""
         p = self.parameter
         return {
             "address": p("host.address"),
@@ -144,7 +169,7 @@ class Terminal:
         return 0 <= age < self.parameter("host.sign_on_hours") * 3600
 
     def signed_on_now(self, batch: int) -> None:
-        """The host has answered a sign-on: its batch number, our clock.
+        """The host has answered a sign-on: its batch number (0: none named), our clock. Raises ports.StoreError.
 
         The reply is not signed, and a new number would put this batch's sales out of reach of void and totals: it is taken
         only while the batch is empty.
@@ -163,10 +188,11 @@ class Terminal:
         )
 
     def signed_off(self) -> None:
+        """The working keys count no more: the next conversation signs on first."""
         self._session_open = False
 
     # -- cards
-    def emv_settings(self) -> "Settings":
+    def emv_settings(self) -> Settings:
         """The kernel's settings. Its CVM limit is reached at the amount itself, ours beyond it: so it is one fen higher."""
         if self._emv is None:
             rows = [dict(row) for row in self.parameter("emv.aids")]
@@ -176,7 +202,7 @@ class Terminal:
             self._emv = Settings(rows, self.parameter("emv.terminal"))
         return self._emv
 
-    def emv_request(self, draft: "Draft") -> "Request":
+    def emv_request(self, draft: "Draft") -> Request:
         """What the card is told of this tap: a new unpredictable number each time."""
         stamp = self.calendar_stamp()
         unpredictable = self.ports["random"].random(4)
@@ -189,7 +215,7 @@ class Terminal:
             return
         self._signing = self.tasks.start(session.sign_on_alone(self))
 
-    def _going_on(self, task):
+    def _going_on(self, task: "Task | None") -> bool:
         return task is not None and not task.ended
 
     def resolve_behind(self, at_once: bool = True) -> None:
@@ -215,16 +241,16 @@ class Terminal:
             self.tasks.cancel(self._resolver)
             self._resolved(None)
 
-    def _resolved(self, _result):
+    def _resolved(self, _result: object) -> None:
         if self.ledger.to_reverse():
             self.tasks.start(self._later(self.parameter("reversal.again_s") * 1000), self._again)
         else:
             self._resolving = False
 
-    def _later(self, ms):
+    def _later(self, ms: int) -> "Work[None]":
         yield Pause(ms)
 
-    def _again(self, _result):
+    def _again(self, _result: object) -> None:
         self._resolving = False
         self.resolve_behind()
 
@@ -234,7 +260,7 @@ class Terminal:
         if locked and not self._going_on(self._keeping):
             self._keeping = self.tasks.start(self._later(60_000), self._minute)
 
-    def _minute(self, _result):
+    def _minute(self, _result: object) -> None:
         try:
             locked = self.operators.keep_time()
         except StoreError:
@@ -243,6 +269,12 @@ class Terminal:
             self.keep_locks()
 
     # -- the open transaction
+    @property
+    def open_draft(self) -> "Draft":
+        """The open transaction, for the pages that there are only while one is open."""
+        assert self.draft is not None, "no transaction is open"
+        return self.draft
+
     def abandon(self) -> None:
         """The page is left for good: the phase decides. What was sent has an unknown result now."""
         draft, self.draft = self.draft, None

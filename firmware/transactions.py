@@ -20,10 +20,28 @@ AMOUNT, SUPERVISOR, ORIGINAL, CARD, CONFIRM, PIN, AUTHORISE, SLIP, SHOW = (
 
 
 class Transaction:
+    """A row of the table.
+
+    mti, processing, condition, kind: message type, F3, F25, F60.1. title: the key of its page's text.
+    """
+
     def __init__(
-        self, name, mti, processing, condition, kind, steps, sign=0, unknown="forget", kept=False, undoes=None, pin="limit",
-        title="", emv_type="00", money=True,
-    ):  # fmt: skip
+        self,
+        name: str,
+        mti: str,
+        processing: str,
+        condition: str,
+        kind: str,
+        steps: "tuple[str, ...]",
+        sign: int = 0,
+        unknown: str = "forget",
+        kept: bool = False,
+        undoes: "str | None" = None,
+        pin: str = "limit",
+        title: str = "",
+        emv_type: str = "00",
+        money: bool = True,
+    ) -> None:
         self.name = name
         self.mti = mti
         self.processing = processing
@@ -39,7 +57,7 @@ class Transaction:
         self.emv_type = emv_type  # tag 9C
         self.money = money  # F4 is sent
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "<%s>" % self.name
 
 

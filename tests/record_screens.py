@@ -5,7 +5,8 @@ Only by that command: the tests compare and never write.
 
 from pathlib import Path
 
-from drivers.render import Renderer, drawn
+from drivers.picture import drawn
+from drivers.render import Renderer
 from firmware.screens import Screen
 
 FOLDER = Path(__file__).parent / "fixtures" / "screens"

@@ -3,7 +3,7 @@
     firmware    itself and what MicroPython has; no I/O, no drivers
     drivers     the ports and events of the firmware, what it shows (for types), the six packages, the standard library
     boards      nothing
-    emulator    firmware, drivers, boards, the standard library; Pillow, for what comes off a wire is looked at as a picture
+    emulator    firmware, drivers, boards, the standard library
     tools       all of the above
 
 `firmware/__main__.py` is the one named exception: it joins the ports of a board to the machine.
@@ -26,7 +26,7 @@ TABLE = {
     "firmware": {"firmware"} | MICROPYTHON,
     "drivers": {"drivers", "firmware.ports", "firmware.events"} | SIX | STDLIB,
     "boards": set(),
-    "emulator": {"emulator", "firmware", "drivers", "boards", "PIL"} | STDLIB,
+    "emulator": {"emulator", "firmware", "drivers", "boards"} | STDLIB,
     "tools": {"tools", "emulator", "firmware", "drivers", "boards"} | SIX | STDLIB,
 }
 # What a folder may name in annotations besides, in blocks that never run.
@@ -135,6 +135,7 @@ def test_drivers_are_loaded_by_name_from_the_drivers_only():
         ("boards/x.py", "import sys"),
         ("boards/x.py", "from boards import pi_4"),
         ("emulator/x.py", "import serial"),
+        ("emulator/x.py", "from PIL import Image"),
         ("emulator/x.py", "from tools import provision"),
         ("emulator/x.py", "from nfc.clf import pn532"),
         ("tools/x.py", "from tests.toys import World"),

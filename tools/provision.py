@@ -37,10 +37,21 @@ PROMPTS = {
     "host.address": "主机地址 Host address",
     "host.port": "主机端口 Host port",
     "host.tls": "使用 TLS Use TLS (y/n)",
-    "host.authority": "证书文件 Authority's certificates, a PEM file (ENTER: 系统 the system's)",
+    "host.authority": "证书文件 (直接回车用系统自带的) Authority's certificates, a PEM file (ENTER: the system's)",
     "host.tpdu": "TPDU",
 }
-CUSTODIANS = ("第一位 first", "第二位 second")
+# What a person is told when the answer will not do, before the reason in English.
+WANTED = {
+    "terminal.number": "8 位字母或数字",
+    "merchant.number": "15 位字母或数字",
+    "merchant.name": "1 到 40 字节，一个汉字两个字节",
+    "host.address": "主机名或 IP 地址",
+    "host.port": "1 到 65535",
+    "host.tls": "y 或 n",
+    "host.authority": "PEM 格式的证书文件",
+    "host.tpdu": "60 加 8 位数字",
+}
+CUSTODIANS = (("第一位", "first"), ("第二位", "second"))
 
 # why of a ProvisioningError: (status, text)
 REFUSALS = {
@@ -158,7 +169,8 @@ def _asked(setting, ask, say):
                 return value
         except OSError as error:
             say("%s: %s" % (text, error.strerror))
-        say("应为 wanted: %s" % setting.wanted)
+        wanted = "y or n" if setting.kind is bool else setting.wanted
+        say("应为 %s / wanted: %s" % (WANTED[setting.name], wanted))
     raise _Stop(WRONG, "参数错误 Wrong setting: %s" % setting.name)
 
 
@@ -179,7 +191,7 @@ def _value(setting, text):
 
 
 def _typed_component(custodian, ask, ask_secret, say):
-    say("请%s保管人单独操作 / The custodian alone, please." % custodian)
+    say("请%s保管人单独操作 / The %s custodian alone, please." % custodian)
     for _ in range(TRIES):
         component = _hex_component(ask_secret("密钥分量 Component (32 HEX): "))
         if component is None:

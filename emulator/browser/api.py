@@ -8,6 +8,7 @@
     POST /api/card               {"place": "debit"} | {"remove": true} | {"remove": "debit"}
     POST /api/power              {"do": "on" | "off" | "plug" | "crash"}
     POST /api/fault              {"name": "paper-out", "on": true} | {"rule": "..."} | {"stop": "commit:done:..."}
+                                 an empty stop takes the last one back
     POST /api/paper              {"tear": true}
 
 A POST is answered {"ok": true}. What cannot be done is answered with a status and {"error": "..."}: 400 for a body
@@ -111,7 +112,7 @@ def _fault(device: Device, asked: dict[str, Any]) -> None:
         device.rule(_text(asked, "rule"))
     elif "stop" in asked:
         _only(asked, "stop")
-        device.stop_at(_text(asked, "stop"))
+        device.stop_at("" if asked["stop"] == "" else _text(asked, "stop"))
     else:
         _only(asked, "name", "on")
         if not isinstance(asked.get("on"), bool):

@@ -18,10 +18,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from drivers.render import drawn, picture
+from drivers.picture import drawn, picture
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from drivers.picture import Image
 
 PAGE_ROWS = 8
 HORIZONTAL, VERTICAL, PAGED = 0, 1, 2
@@ -120,7 +120,7 @@ class OledChip:
             return self._view()
 
     def image(self) -> Image:
-        """What the glass shows, as a Pillow image of mode "1"."""
+        """What the glass shows, as an image of mode "1"."""
         return picture(self.columns(), self.size)
 
     def lines(self, lit: str = "#", dark: str = ".") -> list[str]:
@@ -137,7 +137,8 @@ class OledChip:
                 self.start_line, self.offset, self.ratio)  # fmt: skip
 
     def _changed(self) -> None:
-        self.version += 1
+        with self._lock:
+            self.version += 1
         if self.on_change is not None:
             self.on_change()
 

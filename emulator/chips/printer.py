@@ -21,7 +21,7 @@ import threading
 import time
 from collections import namedtuple
 
-from drivers import slipfont
+from drivers.slipfont import HEIGHT, Cell, burn
 from emulator.paper import DOTS, ROW, Paper
 
 Kind = namedtuple("Kind", "answers real_time chinese")
@@ -86,7 +86,7 @@ class Head:
         self._chinese_size = (1, 1)
         self._pitch = DEFAULT_PITCH
         self._in_picture = False
-        self._line: list = []  # (character, wide, high, bold, invert, underline)
+        self._line: list[Cell] = []
 
     # What comes in.
 
@@ -212,15 +212,11 @@ class Head:
         else:
             character = bytes((first,)).decode("cp437")
         wide, high = self._chinese_size if length > 1 else self._size
-        used = sum(self._dots(*cell[:2]) for cell in self._line)
-        if used + self._dots(character, wide) > DOTS:
+        cell = Cell(character, wide, high, self._bold, self._invert, self._underline)
+        if sum(other.dots for other in self._line) + cell.dots > DOTS:
             self._print_line()
-        self._line.append((character, wide, high, self._bold, self._invert, self._underline))
+        self._line.append(cell)
         return length
-
-    @staticmethod
-    def _dots(character, wide):
-        return wide * (12 if character < "\x80" else 24)
 
     # What moves the paper.
 
@@ -242,18 +238,17 @@ class Head:
 
     def _print_line(self):
         line = self._line
-        height = max((24 * cell[2] for cell in line), default=0)
+        height = max((HEIGHT * cell.high for cell in line), default=0)
         pitch = max(self._pitch, height)
         printed = self._moves(pitch)
         self._line = []
         if not printed:
             return
-        text = "".join(cell[0] for cell in line)
-        width = sum(self._dots(*cell[:2]) for cell in line)
-        left = (DOTS - width) * self._align // 2
+        text = "".join(cell.character for cell in line)
+        left = (DOTS - sum(cell.dots for cell in line)) * self._align // 2
         self.log("wire", "printer: " + _PAN.sub(lambda pan: pan[0][:6] + "*" * (len(pan[0]) - 10) + pan[0][-4:], text))
         if line:
-            self.paper.print(_burn(line, left, height), (" " * (left // 12) + text).rstrip())
+            self.paper.print(burn(line, left, height), (" " * (left // 12) + text).rstrip())
             self.paper.feed(pitch - height)
         else:
             self.paper.feed(pitch, "")
@@ -369,26 +364,6 @@ _ACTS = {
     b"\x1bv": Head._esc_v,
     b"\x1dr": Head._gs_r,
 }
-
-
-def _burn(line, left, height):
-    """The dots of a line of cells; cells of different height stand on one base line."""
-    from PIL import Image, ImageChops, ImageDraw
-
-    image = Image.new("1", (DOTS, height))
-    for character, wide, high, bold, invert, underline in line:
-        glyph = slipfont.glyph(character, bold)
-        if wide * high > 1:
-            glyph = glyph.resize((glyph.width * wide, glyph.height * high), Image.Resampling.NEAREST)
-        if invert:
-            glyph = ImageChops.invert(glyph)
-        top = height - glyph.height
-        image.paste(glyph, (left, top))
-        if underline:
-            ImageDraw.Draw(image).line((left, height - 1, left + glyph.width - 1, height - 1), fill=1)
-        left += glyph.width
-    dots = image.tobytes()
-    return [dots[at : at + ROW] for at in range(0, len(dots), ROW)]
 
 
 _FAULTS = ("paper_out", "cover_open", "too_hot", "silent", "paper_low", "paper_left_lines", "speed")

@@ -27,7 +27,7 @@ class StandIn(Vault):
         else:
             state, records = "ready", first_records(master, world.random.randbytes, cost=1)
         keys = KeyBox(state, records, world.random.randbytes, self._save, lambda: None, cost=1)
-        super().__init__(self._to_the_world, keys, keypad)
+        super().__init__(self._to_the_world, keys, keypad, self._quickly, self._slowly)
 
     def start(self) -> None:
         """Nothing to start."""
@@ -39,10 +39,10 @@ class StandIn(Vault):
             self._choose(None)
         self._lend()
 
-    def quick(self, job) -> None:
+    def _quickly(self, job) -> None:
         self._world.later(self.quick_ms, job)
 
-    def slow(self, job) -> None:
+    def _slowly(self, job) -> None:
         self._world.later(self.slow_ms, job)
 
     def _to_the_world(self, event):

@@ -21,7 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from firmware.emv.entry import Selected
+    from firmware.emv.entry import Candidate, Combination, Selected
     from firmware.emv.settings import Request, Settings
 
 IDENTIFIER = b"\x07"
@@ -75,7 +75,7 @@ def run(settings: "Settings", request: "Request", selected: "Selected") -> "Gene
     return outcome
 
 
-def terminal_values(settings: "Settings", request: "Request", candidate) -> "dict[int, bytes]":
+def terminal_values(settings: "Settings", request: "Request", candidate: "Candidate") -> "dict[int, bytes]":
     """All that the terminal can answer to a PDOL."""
     told = dict(settings.terminal)
     told.update(request.tags)
@@ -189,7 +189,7 @@ def _decide(outcome, kind, ctq, combination, today):
         outcome.message = "enter-pin"
 
 
-def verification(ctq: "bytes | None", combination) -> str:
+def verification(ctq: "bytes | None", combination: "Combination") -> str:
     """How the holder is verified: a name of `outcome.METHODS`, or "decline"."""
     wish = ctq or b"\x00\x00"
     offer = combination.ttq or b"\x00\x00\x00\x00"

@@ -11,18 +11,30 @@ from firmware.iso8583 import codes, unionpay
 from firmware.money import masked
 from firmware.transactions import BY_NAME
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def identity(terminal: "object") -> "dict[int, object]":
+    from firmware.draft import Draft
+    from firmware.emv.outcome import Outcome
+    from firmware.ledger import Record
+    from firmware.terminal import Terminal
+
+    Fields = dict[int, Any]  # number: str or bytes, as the codec's table has it
+
+
+def identity(terminal: "Terminal") -> "Fields":
+    """F41 and F42: who asks."""
     return {41: terminal.parameter("terminal.number"), 42: terminal.parameter("merchant.number")}
 
 
-def request(terminal: "object", draft: "object", trace: str) -> "tuple[str, dict]":
+def request(terminal: "Terminal", draft: "Draft", trace: str) -> "tuple[str, Fields]":
     """The authorisation request of a draft: MTI and fields, F64 still empty."""
     row = draft.row
     fields = identity(terminal)
     fields[3] = row.processing
     if row.money:
-        fields[4] = "%012d" % draft.fen
+        fields[4] = unionpay.amount(draft.fen)
     fields[11] = trace
     fields[22] = draft.entry + ("1" if draft.pin_block else "2")
     fields[25] = row.condition
@@ -52,10 +64,10 @@ def request(terminal: "object", draft: "object", trace: str) -> "tuple[str, dict
     return row.mti, fields
 
 
-def record(terminal: "object", draft: "object", trace: str, sealed: bytes) -> "dict":
+def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes) -> "Record":
     """What the ledger keeps of a request: no track, no PIN block, the card number only as the vault's ciphertext."""
     card = draft.card
-    kept = {
+    kept: Record = {
         "kind": draft.row.name,
         "trace": trace,
         "fen": draft.fen,
@@ -92,14 +104,14 @@ def printable(data: bytes) -> str:
     return "".join([chr(b) for b in data if 32 <= b < 127])
 
 
-def chip_lines(card: "object") -> "list[str]":
+def chip_lines(card: "Outcome") -> "list[str]":
     """The chip's data for the slip, two to a line where they fit."""
     parts = [name + ":" + card.hex_of(tag) for name, tag in CHIP if card.hex_of(tag)]
     for name, tag in NAMES:
         label = printable(card.tags.get(tag, b""))
         if label:
             parts.append(name + ":" + label)
-    lines = []
+    lines: list[str] = []
     for part in parts:
         if lines and len(lines[-1]) + 1 + len(part) <= LINE:
             lines[-1] += " " + part
@@ -113,8 +125,8 @@ def card_data(pan: str, expiry: str) -> bytes:
     return json.dumps([pan, expiry]).encode()
 
 
-def sealed_of(record: "dict") -> bytes:
-    """ValueError when the record has none."""
+def sealed_of(record: "Record") -> bytes:
+    """The ciphertext of the record's card data. ValueError when the record has none."""
     try:
         return a2b_base64(record["sealed"])
     except (KeyError, TypeError):
@@ -122,20 +134,20 @@ def sealed_of(record: "dict") -> bytes:
 
 
 def parse_card_data(data: bytes) -> "tuple[str, str]":
-    """ValueError when it is not what `card_data` made."""
+    """(card number, expiry YYMM or ""). ValueError when it is not what `card_data` made."""
     pair = json.loads(data.decode())
     if not isinstance(pair, list) or len(pair) != 2 or not all([isinstance(part, str) for part in pair]):
         raise ValueError("no card data")
     return pair[0], pair[1]
 
 
-def reversal(terminal: "object", record: "dict", pan: str, expiry: str) -> "tuple[str, dict]":
+def reversal(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "tuple[str, Fields]":
     """0400 for a record: the request's fields without tracks, PIN and F37, the same trace number (host.md §6, 3)."""
     row = BY_NAME[record["kind"]]
     fields = identity(terminal)
     fields[2] = pan
     fields[3] = row.processing
-    fields[4] = "%012d" % record["fen"]
+    fields[4] = unionpay.amount(record["fen"])
     fields[11] = record["trace"]
     if expiry:
         fields[14] = expiry
@@ -153,7 +165,8 @@ def reversal(terminal: "object", record: "dict", pan: str, expiry: str) -> "tupl
     return "0400", unionpay.reversal(fields, reason, record.get("authorisation", ""), chip)
 
 
-def sign_on(terminal: "object", trace: str) -> "tuple[str, dict]":
+def sign_on(terminal: "Terminal", trace: str) -> "tuple[str, Fields]":
+    """0800: MTI and fields (host.md §3). trace: six digits."""
     fields = identity(terminal)
     fields[11] = trace
     fields[60] = unionpay.management(terminal.ledger.batch, terminal.parameter("host.key_kind"))
@@ -162,27 +175,29 @@ def sign_on(terminal: "object", trace: str) -> "tuple[str, dict]":
     return "0800", fields
 
 
-def sign_off(terminal: "object", trace: str) -> "tuple[str, dict]":
+def sign_off(terminal: "Terminal", trace: str) -> "tuple[str, Fields]":
+    """0820 with F60.3 002: MTI and fields (host.md §3). trace: six digits."""
     fields = identity(terminal)
     fields[11] = trace
     fields[60] = unionpay.management(terminal.ledger.batch, unionpay.SIGN_OFF)
     return "0820", fields
 
 
-def echo(terminal: "object") -> "tuple[str, dict]":
+def echo(terminal: "Terminal") -> "tuple[str, Fields]":
+    """0820 with F60.3 301: MTI and fields (host.md §3). It has no trace number."""
     fields = identity(terminal)
     fields[60] = unionpay.management(terminal.ledger.batch, unionpay.ECHO)
     return "0820", fields
 
 
-def belongs(mti: str, sent: "dict", reply_mti: str, reply: "dict") -> bool:
+def belongs(mti: str, sent: "Fields", reply_mti: str, reply: "Fields") -> bool:
     """Whether a reply is to this request at all. One of an earlier trace (late) is not, and is passed over."""
     if reply_mti != unionpay.reply_to(mti):
         return False
     return not (11 in sent and reply.get(11) != sent[11]) and reply.get(41) == sent[41]
 
 
-def mismatch(sent: "dict", reply: "dict") -> int:
+def mismatch(sent: "Fields", reply: "Fields") -> int:
     """The first field of a reply that contradicts the request, 0 for none. Such a reply is no answer."""
     for n in (3, 4):
         if n in sent and n in reply and reply[n] != sent[n]:
@@ -196,7 +211,7 @@ def mismatch(sent: "dict", reply: "dict") -> int:
     return 0
 
 
-def kept_of_reply(terminal: "object", reply: "dict") -> "dict":
+def kept_of_reply(terminal: "Terminal", reply: "Fields") -> "dict[str, str]":
     """What the ledger and the slip need of a reply. F44 holds the issuer's name or number, then the acquirer's, 11 bytes each."""
     names = reply.get(44, b"")
     decode = terminal.ports["text"].decode

@@ -24,7 +24,15 @@ from firmware.tasks import Ask, Close, More, Pause, Tell, Turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable
+
+    from firmware.draft import Draft
+    from firmware.events import Event
+    from firmware.host.messages import Fields
+    from firmware.ledger import Record
+    from firmware.ports import Link
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
 
 BETWEEN_TRIES_MS = 2000
 VAULT_MS = 15_000  # a vault that says nothing for so long must not hold up the host's turn for ever
@@ -41,13 +49,14 @@ class Answer:
     why      when fields is None: "refused", "timeout", "closed" ... (link), "store", "no-key", "garbled", "mac", "mismatch"
     """
 
-    def __init__(self, sent, fields=None, why=""):
+    def __init__(self, sent: bool, fields: "Fields | None" = None, why: str = "") -> None:
         self.sent = sent
         self.fields = fields
         self.why = why
 
     @property
-    def code(self):
+    def code(self) -> str:
+        """F39, two characters; "" without a reply."""
         return self.fields.get(39, "") if self.fields is not None else ""
 
 
@@ -63,7 +72,9 @@ class Result:
     fields   the reply's fields, or None
     """
 
-    def __init__(self, status, code="", why="", record=None, fields=None):
+    def __init__(
+        self, status: str, code: str = "", why: str = "", record: "Record | None" = None, fields: "Fields | None" = None
+    ) -> None:
         self.status = status
         self.code = code
         self.why = why
@@ -71,7 +82,9 @@ class Result:
         self.fields = fields
 
 
-def exchange(terminal: "object", mti: str, fields: "dict", signed: bool, before_send: "object" = None) -> "Generator":
+def exchange(
+    terminal: "Terminal", mti: str, fields: "Fields", signed: bool, before_send: "Callable[[], object] | None" = None
+) -> "Work[Answer]":
     """One request and its reply -> Answer.
 
     signed: the request carries F64 and its reply is checked for one. before_send: called when the connection stands
@@ -99,18 +112,19 @@ def exchange(terminal: "object", mti: str, fields: "dict", signed: bool, before_
         except StoreError:
             yield Close(ticket)
             return Answer(False, None, "store")
-    terminal.link.send(ticket, packet)
+    link: Link = terminal.ports["link"]
+    link.send(ticket, packet)
     answer = yield from _reply(terminal, ticket, mti, fields, signed)
     yield Close(ticket)
     return answer
 
 
-def _why(event):
+def _why(event: "Event") -> str:
     """Why there is no line, or no answer on it."""
     return event.value if event.name == LINK_DOWN else "timeout"
 
 
-def _reply(terminal, ticket, mti, sent, signed):
+def _reply(terminal: "Terminal", ticket: int, mti: str, sent: "Fields", signed: bool) -> "Work[Answer]":
     """Waits for the reply that belongs to what was sent -> Answer."""
     deframer = frame.Deframer()
     until = terminal.now_ms() + terminal.parameter("host.reply_ms")
@@ -137,13 +151,13 @@ def _reply(terminal, ticket, mti, sent, signed):
             return Answer(True, None, "garbled")
 
 
-def _mac_wanted(terminal, mti, code):
+def _mac_wanted(terminal: "Terminal", mti: str, code: str) -> bool:
     """Whether a reply counts only with a valid MAC: whatever moves money or ends a reversal does, a decline by parameter."""
     ends = codes.REVERSED_CODES if mti == "0400" else ()
     return codes.approved(code) or code in ends or terminal.parameter("host.mac_on_declines")
 
 
-def _judge(terminal, packet, mti, sent, reply, signed):
+def _judge(terminal: "Terminal", packet: frame.Frame, mti: str, sent: "Fields", reply: "Fields", signed: bool) -> "Work[Answer]":
     """A reply to this request: is it one that counts?"""
     field = messages.mismatch(sent, reply)
     if field:
@@ -164,7 +178,7 @@ def _judge(terminal, packet, mti, sent, reply, signed):
     return Answer(True, reply)
 
 
-def sign_on(terminal: "object") -> "Generator":
+def sign_on(terminal: "Terminal") -> "Work[str]":
     """Signs on -> "" or why not: Answer.why, "code NN", "keys"."""
     try:
         trace = terminal.ledger.spend_trace()
@@ -201,8 +215,8 @@ def sign_on(terminal: "object") -> "Generator":
     return ""
 
 
-def plain(terminal: "object", message: "object") -> "Generator":
-    """Sign-off or echo: message(terminal[, trace]) -> "" or why not."""
+def plain(terminal: "Terminal", message: "Callable[[Terminal], tuple[str, Fields]]") -> "Work[str]":
+    """Sign-off or echo, as `message` makes it -> "" or why not, as of `sign_on`."""
     yield Turn("host")
     try:
         mti, fields = message(terminal)
@@ -214,7 +228,7 @@ def plain(terminal: "object", message: "object") -> "Generator":
     return "" if answer.code == "00" else "code " + answer.code
 
 
-def sign_on_alone(terminal: "object", if_needed: bool = True) -> "Generator":
+def sign_on_alone(terminal: "Terminal", if_needed: bool = True) -> "Work[str]":
     """Sign-on as a conversation of its own: at log-in, by the menu, before a PIN is asked for."""
     yield Turn("host")
     if if_needed and terminal.signed_on():
@@ -222,13 +236,14 @@ def sign_on_alone(terminal: "object", if_needed: bool = True) -> "Generator":
     return (yield from sign_on(terminal))
 
 
-def resolve(terminal: "object") -> "Generator":
+def resolve(terminal: "Terminal") -> "Work[int]":
     """Tries to reverse everything whose result is unknown -> number of those that are still open."""
     yield Turn("host")
     return (yield from resolve_all(terminal))
 
 
-def resolve_all(terminal):
+def resolve_all(terminal: "Terminal") -> "Work[int]":
+    """The same inside a conversation that has its turn already."""
     left = 0
     for record in terminal.ledger.to_reverse():
         done = yield from reverse(terminal, record)
@@ -237,7 +252,7 @@ def resolve_all(terminal):
     return left
 
 
-def reverse(terminal: "object", record: "dict") -> "Generator":
+def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
     """One round of 0400 for one record -> True when the host undid it (or never had it).
 
     A record that has had its round is asked for once; a new one `reversal.tries` times. Never deleted.
@@ -278,7 +293,7 @@ def reverse(terminal: "object", record: "dict") -> "Generator":
     return False
 
 
-def authorise(terminal: "object", draft: "object") -> "Generator":
+def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     """The online part of a transaction -> Result. Tells "signing-on", "reversing", "authorising"."""
     ledger = terminal.ledger
     yield Turn("host")
@@ -307,11 +322,11 @@ def authorise(terminal: "object", draft: "object") -> "Generator":
     event = yield Ask("vault", "seal", messages.card_data(draft.pan, draft.expiry), within_ms=VAULT_MS)
     if event.name != VAULT_DONE:
         return Result("not-sent", "", "no-key")
-    trace = "%06d" % ledger.next_trace()
+    trace = unionpay.trace(ledger.next_trace())
     mti, fields = messages.request(terminal, draft, trace)
     record = messages.record(terminal, draft, trace, event.value)
 
-    def write():
+    def write() -> None:
         now_s = terminal.calendar.now_s()
         ledger.sent(record, now_s)
         terminal.calendar.used(now_s)
@@ -324,7 +339,7 @@ def authorise(terminal: "object", draft: "object") -> "Generator":
     return (yield from _booked(terminal, draft, record, answer))
 
 
-def _told(terminal, draft, answer):
+def _told(terminal: "Terminal", draft: "Draft", answer: Answer) -> Result:
     """The result of a transaction that leaves no record: nothing can have moved."""
     if answer.fields is None:
         return Result("no-answer" if answer.sent else "not-sent", "", answer.why)
@@ -333,7 +348,7 @@ def _told(terminal, draft, answer):
     return Result("declined", answer.code, "", None, answer.fields)
 
 
-def _booked(terminal, draft, record, answer):
+def _booked(terminal: "Terminal", draft: "Draft", record: "Record", answer: Answer) -> "Work[Result]":
     """The result of a transaction that was sent: written first, then told."""
     ledger = terminal.ledger
     try:

@@ -104,7 +104,7 @@ def _code(code):
 
 def _entry(text):
     entry, pin = unionpay.read_entry_mode(text)
-    return "%s %s, %s" % (text, entry, {True: "PIN", False: "no PIN"}.get(pin, "PIN not told"))
+    return "%s %s, %s" % (text, entry, "PIN not told" if pin is None else "PIN" if pin else "no PIN")
 
 
 def _parts(read):

@@ -12,22 +12,41 @@ States write message keys; `texts.resolve` turns a Screen of keys into a Screen 
 the display port.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Wording = str | tuple[Any, ...]  # a key, or a tuple of a key and what fills its places (`screens.texts`)
+
 
 class Screen:
-    def __init__(self, title="", lines=(), big="", keys=("", ""), progress=None, menu=(), style=""):
-        self.title = title
-        self.lines = tuple(lines)
+    """One page. Equal screens show the same picture."""
+
+    def __init__(
+        self,
+        title: "Wording" = "",
+        lines: "Iterable[Wording]" = (),
+        big: str = "",
+        keys: "Iterable[Wording]" = ("", ""),
+        progress: "int | None" = None,
+        menu: "Iterable[tuple[str, Wording]]" = (),
+        style: str = "",
+    ) -> None:
+        self.title: Any = title  # like lines, keys and menu: a Wording before `resolve`, a str behind it
+        self.lines: tuple[Any, ...] = tuple(lines)
         self.big = big
-        self.keys = tuple(keys)
+        self.keys: tuple[Any, ...] = tuple(keys)
         self.progress = progress
-        self.menu = tuple(menu)
+        self.menu: tuple[tuple[str, Any], ...] = tuple(menu)
         self.style = style
 
-    def parts(self):
+    def parts(self) -> "tuple[Any, ...]":
+        """Everything that makes the picture, to compare by."""
         return (self.title, self.lines, self.big, self.keys, self.progress, self.menu, self.style)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return isinstance(other, Screen) and self.parts() == other.parts()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return "Screen(%r, %r, %r)" % (self.title, self.lines, self.big)

@@ -11,15 +11,21 @@ Whole sentences with places, never pieces glued together, so that each language 
 from firmware.screens import Screen
 from firmware.screens.text import en, zh
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.screens import Wording
+
 LANGUAGES = {"zh": zh.TEXT, "en": en.TEXT}
 
 
 class Texts:
+    """The words of one language, a key of LANGUAGES (KeyError for another)."""
+
     def __init__(self, language: str) -> None:
         self.language = language
         self.table = LANGUAGES[language]
 
-    def __call__(self, text: "str | tuple") -> str:
+    def __call__(self, text: "Wording") -> str:
         """The words of one text. KeyError for a key that nobody wrote: a test finds those."""
         if text == "":
             return ""
@@ -30,6 +36,7 @@ class Texts:
         return self.table[text[0]] % tuple([a if isinstance(a, int) else self(a) for a in text[1:]])
 
     def resolve(self, screen: Screen) -> Screen:
+        """The same screen in words, as `ports.Display.show` takes it. KeyError as above."""
         return Screen(
             self(screen.title),
             [self(line) for line in screen.lines],

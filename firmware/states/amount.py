@@ -6,24 +6,29 @@ from firmware.states.common import OK_CANCEL
 from firmware.states.step import ENDS, Step
 from firmware.transactions import AMOUNT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.machine import State
+    from firmware.screens import Wording
+
 
 class EnterAmount(Step):
     step = AMOUNT
     leads_to = ENDS + ("PresentCard",)
 
-    def __init__(self):
-        self.refused = None
+    def __init__(self) -> None:
+        self.refused: Wording | None = None
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen(self.draft.row.title, (self.refused or "amount.prompt",), big=yuan(self.draft.fen), keys=OK_CANCEL)
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> None:
         self._take(self.draft.fen * 10 + digit)
 
-    def on_double_zero(self):
+    def on_double_zero(self) -> None:
         self._take(self.draft.fen * 100)
 
-    def _take(self, fen):
+    def _take(self, fen: int) -> None:
         most = self.terminal.parameter("sale.maximum_fen")
         if fen <= most:
             self.draft.fen = fen
@@ -31,19 +36,19 @@ class EnterAmount(Step):
         else:
             self._refuse(("amount.over", ("", yuan(most))))
 
-    def _refuse(self, text):
+    def _refuse(self, text: "Wording") -> None:
         self.refused = text
         self.terminal.sound("error")
 
-    def on_clear(self):
+    def on_clear(self) -> None:
         self.draft.fen = 0
         self.refused = None
 
-    def on_back(self):
+    def on_back(self) -> None:
         self.draft.fen //= 10
         self.refused = None
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         if self.draft.fen:
             return self.next()
         self._refuse("amount.zero")

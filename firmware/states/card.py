@@ -12,6 +12,14 @@ from firmware.states.step import ENDS, Step
 from firmware.tasks import Ask, More, Tell
 from firmware.transactions import CARD
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.draft import Draft
+    from firmware.emv.outcome import Outcome
+    from firmware.ports import Reader
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
 CARD_ANSWER_MS = 6_000  # longer than the longest waiting time a card may ask for (ISO 14443-4, FWI 14: 4.95 s)
 TRIES = 3
 REMOVE_AFTER_MS = 700  # a card that is taken away at once needs no words
@@ -20,14 +28,14 @@ REMOVE_AFTER_MS = 700  # a card that is taken away at once needs no words
 class Trouble:
     """Why there is no usable card; the key of the page's sentence."""
 
-    def __init__(self, why):
+    def __init__(self, why: str) -> None:
         self.why = why
 
 
-def tap(terminal: "object", draft: "object") -> "object":
+def tap(terminal: "Terminal", draft: "Draft") -> "Work[Outcome | Trouble]":
     """A task -> the kernel's Outcome (status online), or Trouble. Tells "many", "unreadable", "reading", "again", "remove"."""
     settings = terminal.emv_settings()
-    reader = terminal.ports["contactless"]
+    reader: Reader = terminal.ports["contactless"]
     for attempt in range(TRIES):
         if attempt:
             yield Tell("again")
@@ -56,9 +64,9 @@ def tap(terminal: "object", draft: "object") -> "object":
     return Trouble("lost")
 
 
-def _converse(reader, ticket, kernel):
+def _converse(reader: "Reader", ticket: int, kernel: "contactless.Flow") -> "Work[Outcome]":
     """Carries the kernel's commands to the card -> Outcome."""
-    answer = None
+    answer: bytes | None = None
     while True:
         try:
             command = kernel.send(answer)
@@ -69,7 +77,7 @@ def _converse(reader, ticket, kernel):
         answer = event.value if event.name == CARD_REPLY else None
 
 
-def _removed(reader, ticket):
+def _removed(reader: "Reader", ticket: int) -> "Work[None]":
     """Waits until the card has left the field; says so when it takes a while."""
     reader.release(ticket)
     event = yield More(ticket, within_ms=REMOVE_AFTER_MS)
@@ -84,30 +92,31 @@ class PresentCard(Step):
     step = CARD
     leads_to = ENDS + ("CardTrouble", "ConfirmAmount", "EnterPin", "Authorise")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stage = "present"
 
     @classmethod
-    def wanted(cls, terminal, draft):
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return not draft.pan  # a void without card has it from the vault
 
-    def enter(self):
+    def enter(self) -> "State | None":
         if not contactless.possible(self.terminal.emv_settings(), self.terminal.emv_request(self.draft)):
             return CardTrouble("over-limit")
         self.terminal.light("ready")
         self.run(tap(self.terminal, self.draft))
+        return None
 
-    def leave(self):
+    def leave(self) -> None:
         self.terminal.light("off")
 
-    def screen(self):
+    def screen(self) -> Screen:
         draft = self.draft
         big = yuan(draft.fen) if draft.row.money else ""
         keys = CANCEL_ONLY if self.stage != "reading" else ("", "")
         style = "alert" if self.stage in ("many", "unreadable") else ""
         return Screen(draft.row.title, ("card." + self.stage,), big=big, keys=keys, style=style)
 
-    def on_told(self, stage):
+    def on_told(self, stage: str) -> None:
         self.stage = stage
         self.again()
         if stage in ("many", "unreadable", "again"):
@@ -117,7 +126,7 @@ class PresentCard(Step):
             self.terminal.light("reading")
         return None
 
-    def on_done(self, result):
+    def on_done(self, result: "Outcome | Trouble") -> "State | None":
         if isinstance(result, Trouble):
             return CardTrouble(result.why)
         return self.next()
@@ -145,22 +154,22 @@ class CardTrouble(State):
     }
     OTHERWISE = ("card.trouble.unreadable", "card.do.other")
 
-    def __init__(self, why="unreadable"):
+    def __init__(self, why: str = "unreadable") -> None:
         self.why = why
 
-    def enter(self):
+    def enter(self) -> None:
         self.terminal.light("error")
         self.terminal.sound("error")
 
-    def leave(self):
+    def leave(self) -> None:
         self.terminal.light("off")
 
-    def screen(self):
+    def screen(self) -> Screen:
         what, do = self.WORDS.get(self.why, self.OTHERWISE)
         return Screen("card.trouble.title", (what, self.terminal.money("money.not_taken"), do), keys=OK_CANCEL, style="alert")
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return PresentCard()
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)

@@ -21,6 +21,10 @@ from firmware.states import (
     void,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.terminal import Terminal
+
 ALL = (
     start.SelfTest, start.Unprovisioned, start.VaultTrouble, start.LastSale, start.SelfTestPage,
     login.Login, login.Password, login.LockedOut, login.OldPassword, login.NewPassword, login.Locked, login.Unlock,
@@ -40,7 +44,7 @@ ALL = (
 BY_NAME = {state.__name__: state for state in ALL}
 
 
-def power_on(terminal: "object", strict: bool = False) -> Machine:
+def power_on(terminal: "Terminal", strict: bool = False) -> Machine:
     """Joins terminal, states and machine, and shows the first page."""
     terminal.make_state = lambda name, *arguments: BY_NAME[name](*arguments)
     terminal.first = lambda draft: steps.first(terminal, draft)

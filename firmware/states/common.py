@@ -7,13 +7,19 @@ from firmware.ports import StoreError
 from firmware.screens import Screen
 from firmware.tasks import Ask, More, Tell
 
-HOME = ("Menu", "Login")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.screens import Wording
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
+HOME: "tuple[str, ...]" = ("Menu", "Login")
 OK_CANCEL = ("key.cancel", "key.confirm")
 OK = ("", "key.confirm")
 CANCEL_ONLY = ("key.cancel", "")
 
 
-def home(terminal: "object") -> State:
+def home(terminal: "Terminal") -> State:
     """The menu of who is logged in, or the log-in page. Whatever was open is over."""
     terminal.abandon()
     terminal.light("idle")
@@ -26,10 +32,10 @@ class Page(State):
     leads_to = HOME
     deadline_ms = 30_000
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return home(self.terminal)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
@@ -38,17 +44,17 @@ class Notice(Page):
 
     deadline_ms = 8_000
 
-    def __init__(self, title, lines, style="", sound=""):
+    def __init__(self, title: "Wording", lines: "tuple[Wording, ...]", style: str = "", sound: str = "") -> None:
         self.title = title
         self.lines = lines
         self.style = style
         self.sound = sound
 
-    def enter(self):
+    def enter(self) -> None:
         if self.sound:
             self.terminal.sound(self.sound)
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen(self.title, self.lines, keys=OK, style=self.style)
 
 
@@ -57,23 +63,23 @@ class Digits(State):
 
     most = 6
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.typed = ""
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> None:
         if len(self.typed) < self.most:
             self.typed += str(digit)
         else:
             self.terminal.sound("error")
 
-    def on_clear(self):
+    def on_clear(self) -> None:
         self.typed = ""
 
-    def on_back(self):
+    def on_back(self) -> None:
         self.typed = self.typed[:-1]
 
 
-def password_of(operator: str, purpose: str) -> "object":
+def password_of(operator: str, purpose: str) -> "Work[str]":
     """A task: takes one password -> "right", "wrong", "ok", "weak", "set", "different"; "storage" when the vault could
     not keep it; "" when it was stopped."""
     event = yield Ask("vault", "enter_password", operator, purpose, keep=True)
@@ -89,23 +95,24 @@ class Secret(State):
     title = "password.title"
     prompt = "password.prompt"
 
-    def __init__(self, operator):
+    def __init__(self, operator: str) -> None:
         self.operator = operator
         self.count = 0
 
-    def enter(self):
+    def enter(self) -> "State | None":
         self.run(password_of(self.operator, "check"))
+        return None
 
-    def on_told(self, count):
+    def on_told(self, count: int) -> None:
         self.count = count
         self.again()
 
-    def screen(self):
+    def screen(self) -> Screen:
         digits = PASSWORD_DIGITS[role(self.operator)]
         lines = (("login.operator", ("", self.operator)), (self.prompt, digits), ("password.typed", ("", "*" * self.count)))
         return Screen(self.title, lines, keys=OK_CANCEL)
 
-    def on_done(self, result):
+    def on_done(self, result: str) -> "State | None":
         operators = self.terminal.operators
         if result == "right":
             try:
@@ -119,10 +126,10 @@ class Secret(State):
             return self.on_wrong(left)
         return self.on_cancel()
 
-    def on_right(self):
+    def on_right(self) -> "State | None":
         return home(self.terminal)
 
-    def on_wrong(self, left):
+    def on_wrong(self, left: int) -> "State | None":
         """`left` tries are left, 0: locked."""
         if not left:
             return self.terminal.make_state("LockedOut", self.operator)

@@ -6,19 +6,25 @@ from firmware.states.common import OK_CANCEL
 from firmware.states.step import ENDS, Step
 from firmware.transactions import CONFIRM
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.draft import Draft
+    from firmware.machine import State
+    from firmware.terminal import Terminal
+
 
 class ConfirmAmount(Step):
     step = CONFIRM
     leads_to = ENDS + ("EnterPin", "Authorise")
 
     @classmethod
-    def wanted(cls, terminal, draft):
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return terminal.parameter("sale.confirm_after_tap")
 
-    def screen(self):
+    def screen(self) -> Screen:
         draft = self.draft
         lines = ("confirm.prompt", ("confirm.card", ("", draft.masked)))
         return Screen(draft.row.title, lines, big=yuan(draft.fen), keys=OK_CANCEL)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return self.next()

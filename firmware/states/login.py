@@ -5,6 +5,14 @@ from firmware.screens import Screen
 from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, Secret, home, password_of
 from firmware.tasks import Tell
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.screens import Wording
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
 
 class Login(Digits):
     """Waits for an operator's number. The resting page of the device."""
@@ -14,17 +22,17 @@ class Login(Digits):
     resting = True
     most = 2
 
-    def enter(self):
+    def enter(self) -> None:
         self.terminal.operator = ""
         self.terminal.light("idle")
         self.wrong = False
 
-    def screen(self):
+    def screen(self) -> Screen:
         terminal = self.terminal
         now = terminal.calendar.now()
         date = ("", "%02d-%02d %02d:%02d" % (now[1], now[2], now[3], now[4]))
         if self.wrong:
-            third = "login.nobody"
+            third: Wording = "login.nobody"
         elif terminal.ledger.unresolved():
             third = ("login.unresolved", len(terminal.ledger.unresolved()))
         elif terminal.parts.get("contactless") in ("failed", "gone"):
@@ -36,11 +44,11 @@ class Login(Digits):
         name = ("login.name", ("", terminal.parameter("merchant.name")))
         return Screen("login.title", (name, ("login.number", ("", self.typed)), third), keys=OK)
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> None:
         self.wrong = False
         super().on_digit(digit)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         number = self.typed
         if len(number) == 1:
             number = "0" + number
@@ -55,12 +63,12 @@ class Login(Digits):
             return LockedOut(number)
         return Password(number)
 
-    def on_cancel(self):
+    def on_cancel(self) -> None:
         self.typed = ""
         self.wrong = False
 
 
-def logged_in(terminal: "object", operator: str) -> State:
+def logged_in(terminal: "Terminal", operator: str) -> State:
     """The operator's menu; what needs the network begins behind it."""
     terminal.operator = operator
     terminal.sign_on_behind()
@@ -73,27 +81,27 @@ class Password(Secret):
 
     leads_to = HOME + ("NewPassword", "Notice", "LockedOut")
 
-    def on_right(self):
+    def on_right(self) -> "State | None":
         terminal = self.terminal
         terminal.sound("ok")
         if terminal.parameter("operators.force_change") and terminal.vault.is_factory(self.operator):
             return NewPassword(self.operator)
         return logged_in(terminal, self.operator)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
 class LockedOut(Page):
     """Too many wrong passwords: how long, and who can help."""
 
-    def __init__(self, operator="01"):
+    def __init__(self, operator: str = "01") -> None:
         self.operator = operator
 
-    def enter(self):
+    def enter(self) -> None:
         self.terminal.keep_locks()
 
-    def screen(self):
+    def screen(self) -> Screen:
         minutes = (self.terminal.operators.left_ms(self.operator) + 59_999) // 60_000
         helper = {"00": "locked.by_system", "99": "locked.wait"}.get(self.operator, "locked.by_supervisor")
         lines = (("login.operator", ("", self.operator)), ("locked.minutes", minutes), helper)
@@ -105,16 +113,16 @@ class NewPassword(State):
 
     leads_to = HOME + ("Notice",)
 
-    def __init__(self, operator=""):
+    def __init__(self, operator: str = "") -> None:
         self.operator = operator
         self.stage = "new"
         self.count = 0
         self.weak = False
 
-    def enter(self):
+    def enter(self) -> None:
         self.run(self._twice())
 
-    def _twice(self):
+    def _twice(self) -> "Work[str]":
         operator = self.operator or self.terminal.operator
         while True:
             yield Tell("new")
@@ -127,7 +135,7 @@ class NewPassword(State):
             yield Tell("repeat")
             return (yield from password_of(operator, "repeat"))
 
-    def on_told(self, value):
+    def on_told(self, value: "Any") -> None:
         self.again()
         if value == "weak":
             self.weak = True
@@ -138,7 +146,7 @@ class NewPassword(State):
         else:
             self.count = value
 
-    def screen(self):
+    def screen(self) -> Screen:
         if self.weak and self.stage == "new" and not self.count:
             hint = "password.weak"
         else:
@@ -146,7 +154,7 @@ class NewPassword(State):
         lines = (hint, "password." + self.stage, ("password.typed", ("", "*" * self.count)))
         return Screen("password.change", lines, keys=OK_CANCEL)
 
-    def on_done(self, result):
+    def on_done(self, result: str) -> "State | None":
         if result == "set":
             if self.operator:
                 logged_in(self.terminal, self.operator)
@@ -157,7 +165,7 @@ class NewPassword(State):
             return Notice("password.change", ("why.store", "password.kept", "do.store"), style="alert", sound="error")
         return self.on_cancel()
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
@@ -167,15 +175,15 @@ class OldPassword(Secret):
     leads_to = HOME + ("NewPassword", "Notice", "LockedOut")
     title = "password.change"
 
-    def on_right(self):
+    def on_right(self) -> "State | None":
         return NewPassword()
 
-    def on_wrong(self, left):
+    def on_wrong(self, left: int) -> "State | None":
         if not left:
             self.terminal.operator = ""
         return super().on_wrong(left)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
@@ -186,22 +194,22 @@ class Locked(State):
     deadline_ms = 300_000
     resting = True
 
-    def __init__(self, operator):
+    def __init__(self, operator: str) -> None:
         self.operator = operator
 
-    def enter(self):
+    def enter(self) -> None:
         self.terminal.light("off")
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("lock.title", (("login.operator", ("", self.operator)), "lock.open", "lock.supervisor"), keys=OK)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return Unlock(self.operator, self.operator)
 
-    def on_down(self):
+    def on_down(self) -> "State | None":
         return Unlock(self.operator, "00")
 
-    def on_cancel(self):
+    def on_cancel(self) -> None:
         return None
 
 
@@ -210,26 +218,26 @@ class Unlock(Secret):
 
     leads_to = HOME + ("Locked", "LockedOut", "Notice")
 
-    def __init__(self, locked, operator):
+    def __init__(self, locked: str, operator: str) -> None:
         super().__init__(operator)
         self.locked = locked
 
-    def enter(self):
+    def enter(self) -> "State | None":
         if self.terminal.operators.left_ms(self.operator):
             self.terminal.operator = ""
             return LockedOut(self.operator)
-        super().enter()
+        return super().enter()
 
-    def on_right(self):
+    def on_right(self) -> "State | None":
         if self.operator != self.locked:
             self.terminal.operator = ""
         return home(self.terminal)
 
-    def on_wrong(self, left):
+    def on_wrong(self, left: int) -> "State | None":
         if not left:
             self.terminal.operator = ""
             return LockedOut(self.operator)
         return Locked(self.locked)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return Locked(self.locked)

@@ -10,6 +10,11 @@ from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, ho
 from firmware.states.result import NotSent
 from firmware.tasks import Ask
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
 
 class Working(State):
     """Runs a conversation and says how it ended."""
@@ -17,42 +22,43 @@ class Working(State):
     leads_to = HOME + ("Notice",)
     deadline_ms = 120_000
 
-    def __init__(self, title="menu.echo", conversation=None):
+    def __init__(self, title: str = "menu.echo", conversation: "Work[str] | None" = None) -> None:
         self.title = title
         self.conversation = conversation
 
-    def enter(self):
+    def enter(self) -> "State | None":
         if self.conversation is None:
             return home(self.terminal)
         self.run(self.conversation)
+        return None
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen(self.title, ("online.connecting",), keys=("key.cancel", ""), progress=30)
 
-    def on_done(self, why):
+    def on_done(self, why: str) -> "State | None":
         if not why:
             return self.well()
         what = ("why.code", ("", why[5:])) if why.startswith("code ") else NotSent.WORDS.get(why, "why.network")
         return Notice(self.title, (what, "do.again"), style="alert", sound="error")
 
-    def well(self):
+    def well(self) -> "State | None":
         return Notice(self.title, ("manage.done",), sound="ok")
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
 class SignOff(Working):
     """签退: tells the host, and the operator is logged out."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("menu.sign_off")
 
-    def enter(self):
+    def enter(self) -> "State | None":
         self.conversation = session.plain(self.terminal, lambda t: messages.sign_off(t, t.ledger.spend_trace()))
         return super().enter()
 
-    def well(self):
+    def well(self) -> "State | None":
         self.terminal.signed_off()
         self.terminal.operator = ""
         return super().well()
@@ -65,18 +71,18 @@ class OperatorNumber(Digits):
     most = 2
     title = "menu.operators"
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.problem = ""
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen(self.title, (self.problem or "operators.prompt", ("login.number", ("", self.typed))), keys=OK_CANCEL)
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> None:
         self.problem = ""
         super().on_digit(digit)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         number = self.typed if len(self.typed) == 2 else "0" + self.typed
         if not self.typed:
             return None
@@ -88,14 +94,14 @@ class OperatorNumber(Digits):
             return None
         return self.do(number)
 
-    def check(self, number):
+    def check(self, number: str) -> str:
         """The key of why not, or ""."""
         return "" if self.terminal.operators.exists(number) else "login.nobody"
 
-    def do(self, number):
+    def do(self, number: str) -> "State | None":
         return home(self.terminal)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
@@ -104,21 +110,22 @@ class _ByVault(OperatorNumber):
 
     method = ""
 
-    def do(self, number):
+    def do(self, number: str) -> "State | None":
         self.number = number
         self.run(self._ask(number))
+        return None
 
-    def _ask(self, number):
+    def _ask(self, number: str) -> "Work[bool]":
         event = yield Ask("vault", self.method, number)
         return event.name == VAULT_DONE
 
-    def on_done(self, good):
+    def on_done(self, good: bool) -> "State | None":
         if not good:
             return Notice(self.title, ("why.keys",), style="alert")
         self.write(self.number)
         return Notice(self.title, (("operators.done", ("", self.number)),), sound="ok")
 
-    def write(self, number):
+    def write(self, number: str) -> None:
         """What the store keeps of it."""
 
 
@@ -126,12 +133,12 @@ class AddOperator(_ByVault):
     title = "menu.operator_add"
     method = "add_operator"
 
-    def check(self, number):
+    def check(self, number: str) -> str:
         if self.terminal.operators.exists(number):
             return "operators.exists"
         return "" if role(number) == CLERK else "operators.clerks_only"
 
-    def write(self, number):
+    def write(self, number: str) -> None:
         self.terminal.operators.add(number)
 
 
@@ -141,12 +148,12 @@ class RemoveOperator(_ByVault):
     title = "menu.operator_remove"
     method = "remove_operator"
 
-    def check(self, number):
+    def check(self, number: str) -> str:
         if number in FACTORY:
             return "operators.not_this"
         return super().check(number)
 
-    def do(self, number):
+    def do(self, number: str) -> "State | None":
         self.terminal.operators.remove(number)
         return super().do(number)
 
@@ -154,12 +161,12 @@ class RemoveOperator(_ByVault):
 class UnlockOperator(OperatorNumber):
     title = "menu.operator_unlock"
 
-    def check(self, number):
+    def check(self, number: str) -> str:
         if not self.terminal.operators.exists(number):
             return "login.nobody"
         return "" if self.terminal.operators.may_unlock(self.terminal.operator, number) else "operators.clerks_only"
 
-    def do(self, number):
+    def do(self, number: str) -> "State | None":
         return unlock(self.terminal, number)
 
 
@@ -168,26 +175,26 @@ class OperatorList(Page):
 
     PAGE = 21
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.first = 0
 
-    def screen(self):
+    def screen(self) -> Screen:
         numbers = self.terminal.operators.numbers()[self.first : self.first + self.PAGE]
         lines = [("", " ".join(numbers[at : at + 7])) for at in range(0, len(numbers), 7)]
         return Screen("menu.operator_list", lines, keys=OK)
 
-    def on_down(self):
+    def on_down(self) -> None:
         self.first += self.PAGE
         if self.first >= len(self.terminal.operators.numbers()):
             self.first = 0
 
 
-def unlock(terminal: "object", number: str) -> State:
+def unlock(terminal: "Terminal", number: str) -> State:
     terminal.operators.unlock(number)
     return Notice("menu.operator_unlock", (("operators.done", ("", number)),), sound="ok")
 
 
-def other_language(terminal: "object") -> State:
+def other_language(terminal: "Terminal") -> State:
     """Chinese to English and back."""
     terminal.parameter.set("language", "en" if terminal.parameter("language") == "zh" else "zh")
     terminal.texts = Texts(terminal.parameter("language"))
@@ -197,7 +204,7 @@ def other_language(terminal: "object") -> State:
 class Device(Page):
     """Who the device is: numbers, host, vault."""
 
-    def screen(self):
+    def screen(self) -> Screen:
         p = self.terminal.parameter
         vault = self.terminal.vault
         check = vault.check_value("master")

@@ -77,11 +77,11 @@ class Menu(State):
         "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
     )  # fmt: skip
 
-    def __init__(self, name=""):
+    def __init__(self, name: str = "") -> None:
         self.name = name
         self.page = 0
 
-    def enter(self):
+    def enter(self) -> None:
         terminal = self.terminal
         if not self.name:
             self.name = MAIN.get(terminal.operator, "clerk")
@@ -94,7 +94,7 @@ class Menu(State):
         terminal.sign_on_behind()
         terminal.resolve_behind(at_once=False)  # its round has just ended, or a restart began one
 
-    def screen(self):
+    def screen(self) -> Screen:
         terminal = self.terminal
         pages = (len(self.items) + self.room - 1) // self.room
         first = self.page * self.room
@@ -110,25 +110,25 @@ class Menu(State):
         more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 else ""
         return Screen(("menu.heading", ("", terminal.operator), state, more), menu=rows)
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> "State | None":
         if not 1 <= digit <= len(self.items):
             self.terminal.sound("error")
             return None
         opens = self.items[digit - 1][2]
         return Menu(opens) if isinstance(opens, str) else opens(self.terminal)
 
-    def on_down(self):
+    def on_down(self) -> None:
         self.page += 1
         if self.page * self.room >= len(self.items):
             self.page = 0
 
-    def on_back(self):
+    def on_back(self) -> "State | None":
         return self.on_cancel()
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         if self.name not in ("clerk", "supervisor", "system"):
             return home(self.terminal)
         return None
 
-    def on_deadline(self):
+    def on_deadline(self) -> "State | None":
         return Locked(self.terminal.operator)

@@ -23,24 +23,24 @@ class Authorise(Step):
     deadline_ms = 1_200_000  # never reached: each wait of the conversation has its own limit
     untouchable = True
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.stage = "connecting"
 
-    def enter(self):
+    def enter(self) -> None:
         self.terminal.make_way()
         self.run(session.authorise(self.terminal, self.draft))
 
-    def screen(self):
+    def screen(self) -> Screen:
         draft = self.draft
         big = yuan(draft.fen) if draft.row.money else ""
         return Screen(draft.row.title, ("online." + self.stage,), big=big, progress=PROGRESS[self.stage])
 
-    def on_told(self, stage):
+    def on_told(self, stage: str) -> None:
         self.stage = stage
 
-    def on_done(self, result):
+    def on_done(self, result: Result) -> "State | None":
         terminal = self.terminal
-        terminal.draft.result = result
+        terminal.open_draft.result = result
         if result.status == "approved":
             terminal.sound("ok")
             terminal.light("done")
@@ -49,9 +49,9 @@ class Authorise(Step):
         terminal.light("error")
         return PAGES[result.status](result)
 
-    def on_deadline(self):
+    def on_deadline(self) -> "State | None":
         """Should it come to that: what was sent is unknown from here on, and says so."""
-        record = self.terminal.draft.record
+        record = self.terminal.open_draft.record
         return NotSent("timeout") if record is None else Unresolved(Result("unresolved", "", "timeout", record))
 
 
@@ -60,52 +60,53 @@ class Blocked(State):
 
     leads_to = HOME + ("EnterAmount", "AskSupervisor", "FindOriginal", "Release", "Blocked", "Authorise")
 
-    def __init__(self, result=None):
+    def __init__(self, result: "Result | None" = None) -> None:
         self.busy = False
 
-    def enter(self):
+    def enter(self) -> "State | None":
         if not self.terminal.ledger.to_reverse():
             return self._on()
+        return None
 
-    def screen(self):
+    def screen(self) -> Screen:
         if self.busy:
             return Screen("blocked.title", ("online.reversing",), progress=PROGRESS["reversing"])
         count = len(self.terminal.ledger.to_reverse())
         do = "blocked.release" if self._may_release() else "blocked.call"
         return Screen("blocked.title", (("blocked.what", count), "blocked.retry", do), keys=OK_CANCEL, style="alert")
 
-    def _may_release(self):
+    def _may_release(self) -> bool:
         return self.terminal.parameter("sale.unresolved") == "supervisor"
 
-    def on_confirm(self):
+    def on_confirm(self) -> None:
         if self.busy:
             return None
         self.busy = True
         self.run(session.resolve(self.terminal))
         return None
 
-    def on_down(self):
+    def on_down(self) -> "State | None":
         if self._may_release() and not self.busy:
             return self.terminal.make_state("Release")
         return None
 
-    def on_done(self, left):
+    def on_done(self, left: int) -> "State | None":
         self.busy = False
         if left:
             self.terminal.sound("error")
             return None
         return self._on()
 
-    def on_deadline(self):
+    def on_deadline(self) -> "State | None":
         return None if self.busy else self.on_cancel()  # a round ends by itself
 
-    def _on(self):
-        draft = self.terminal.draft
+    def _on(self) -> "State | None":
+        draft = self.terminal.open_draft
         if draft.pan:
             return Authorise()  # it came up on the way to the host: go on there
         return self.terminal.first(draft)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 

@@ -17,10 +17,18 @@ from firmware.states.step import ENDS, Cancelled, Step
 from firmware.tasks import Ask, More, Tell
 from firmware.transactions import PIN
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.draft import Draft
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
 NO_CVM_PERFORMED = b"\x3f\x00\x00"  # tag 9F34, EMV Book 4, A4
 
 
-def needed(terminal: "object", draft: "object") -> bool:
+def needed(terminal: "Terminal", draft: "Draft") -> bool:
     """Whether this transaction wants a PIN, by its row, the amount and the card."""
     rule = draft.row.pin
     if rule == "always":
@@ -34,7 +42,7 @@ def needed(terminal: "object", draft: "object") -> bool:
     return not terminal.parameter("pin.card_may_waive")
 
 
-def ask_pin(terminal: "object", draft: "object") -> "object":
+def ask_pin(terminal: "Terminal", draft: "Draft") -> "Work[str | tuple[str, str]]":
     """A task -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of digits."""
     yield Tell("keys")
     why = yield from session.sign_on_alone(terminal)
@@ -58,26 +66,26 @@ class EnterPin(Step):
     step = PIN
     leads_to = ENDS + ("Authorise", "PinLeftOut", "NotSent", "EnterPin")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.count = 0
         self.keys_ready = False
 
     @classmethod
-    def wanted(cls, terminal, draft):
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return needed(terminal, draft) and not draft.pin_bypassed
 
-    def enter(self):
+    def enter(self) -> None:
         self.keys_ready = self.terminal.signed_on()
         self.run(ask_pin(self.terminal, self.draft))
 
-    def on_told(self, value):
+    def on_told(self, value: "Any") -> None:
         if value == "keys":
             return
         self.keys_ready = True
         self.count = value
         self.again()
 
-    def screen(self):
+    def screen(self) -> Screen:
         draft = self.draft
         big = yuan(draft.fen) if draft.row.money else ""
         if not self.keys_ready:
@@ -85,7 +93,7 @@ class EnterPin(Step):
         hint = "pin.bypass_hint" if self.terminal.parameter("pin.bypass") else "pin.prompt"
         return Screen(draft.row.title, (hint, ("pin.typed", ("", "*" * self.count))), big=big, keys=OK_CANCEL)
 
-    def on_done(self, result):
+    def on_done(self, result: "str | tuple[str, str]") -> "State | None":
         if result == "typed":
             return self.next()
         if result == "bypass":
@@ -102,18 +110,18 @@ class PinLeftOut(State):
 
     leads_to = HOME + ("Cancelled", "Authorise", "EnterPin")
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("pin.left_out.title", ("pin.left_out.what", "pin.left_out.risk", "pin.left_out.do"), keys=OK_CANCEL)
 
-    def on_confirm(self):
-        draft = self.terminal.draft
+    def on_confirm(self) -> "State | None":
+        draft = self.terminal.open_draft
         draft.pin_bypassed = True
         if draft.card is not None:
             draft.card.tags[0x9F34] = NO_CVM_PERFORMED  # the kernel had counted on a PIN
         return self.terminal.after(PIN)
 
-    def on_back(self):
+    def on_back(self) -> "State | None":
         return EnterPin()
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return Cancelled()

@@ -14,10 +14,19 @@ from firmware.states.common import HOME, OK, OK_CANCEL, home
 from firmware.tasks import Ask
 from firmware.transactions import SLIP
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.draft import Draft
+    from firmware.ports import Job
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
 PRINT_MS = 120_000
 
 
-def put(job: "list") -> "object":
+def put(job: "Job") -> "Work[str]":
     """A task: prints a job -> "" or why the printer stopped."""
     event = yield Ask("printer", "print", job, within_ms=PRINT_MS)
     if event.name == PRINT_DONE:
@@ -33,44 +42,47 @@ class PrintSlip(State):
     deadline_ms = PRINT_MS + 5_000
     kind = "slip"
 
-    def __init__(self, record=None, place=0, again=False):
+    def __init__(self, record: "Any" = None, place: int = 0, again: bool = False) -> None:
         self.record = record
         self.place = place
         self.reprint = again
 
     @classmethod
-    def wanted(cls, terminal, draft):
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return True
 
     @classmethod
-    def of(cls, draft):
+    def of(cls, draft: "Draft") -> "State":
         return cls(draft.record)
 
-    def copies(self):
+    def copies(self) -> "tuple[str, ...]":
+        """The copies that come out, one after the other."""
         return slip.COPIES[: self.terminal.parameter("slip.copies")]
 
-    def job(self):
+    def job(self) -> "Job":
+        """The copy of this place."""
         return slip.build(self.terminal, self.record, self.copies()[self.place], self.reprint)
 
-    def enter(self):
+    def enter(self) -> "State | None":
         if not self.terminal.has("printer") or self.place >= len(self.copies()):
             return Approved(self)
         self.run(put(self.job()))
+        return None
 
-    def screen(self):
+    def screen(self) -> Screen:
         record = self.record
         what = "print.again" if self.reprint else record["kind"] + ".done"
         lines = (what, ("print.copy", self.place + 1, len(self.copies())))
         return Screen(record["kind"] + ".title", lines, big=yuan(record["fen"]))
 
-    def on_done(self, why):
+    def on_done(self, why: str) -> "State | None":
         if why:
             return PrinterTrouble(self, why)
         if self.place + 1 < len(self.copies()):
             return NextCopy(self)
         return self.finish(self.place + 1)
 
-    def finish(self, copies):
+    def finish(self, copies: int) -> "State | None":
         """So many copies are out, and there will be no more."""
         try:
             self.terminal.ledger.printed(self.record, copies)
@@ -78,30 +90,30 @@ class PrintSlip(State):
             self.terminal.log("slip of %s: the mark cannot be written" % self.record["trace"])
         return home(self.terminal)
 
-    def same(self):
+    def same(self) -> "State | None":
         """This copy from its top."""
         return type(self)(self.record, self.place, self.reprint)
 
-    def following(self):
+    def following(self) -> "State | None":
         return type(self)(self.record, self.place + 1, self.reprint)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return self.finish(self.place)
 
 
 class PrintTrouble(PrintSlip):
     """The report of an unresolved transaction: one copy, and no mark on the record, which stays open."""
 
-    def copies(self):
+    def copies(self) -> "tuple[str, ...]":
         return ("trouble",)
 
-    def job(self):
+    def job(self) -> "Job":
         return slip.trouble(self.terminal, self.record)
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("unresolved.title", ("print.report",), big=yuan(self.record["fen"]))
 
-    def finish(self, copies):
+    def finish(self, copies: int) -> "State | None":
         return home(self.terminal)
 
 
@@ -111,17 +123,17 @@ class Approved(State):
     leads_to = HOME
     deadline_ms = 10_000
 
-    def __init__(self, printed=None):
+    def __init__(self, printed: "Any" = None) -> None:
         self.printed = printed
 
-    def screen(self):
+    def screen(self) -> Screen:
         record = self.printed.record
         return Screen(record["kind"] + ".title", (record["kind"] + ".done",), big=yuan(record["fen"]), keys=OK)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return self.printed.finish(0)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return self.printed.finish(0)
 
 
@@ -131,24 +143,24 @@ class NextCopy(State):
     leads_to = HOME + ("PrintSlip",)
     deadline_ms = 4_000
 
-    def __init__(self, printed=None):
+    def __init__(self, printed: "Any" = None) -> None:
         self.printed = printed
 
-    def enter(self):
+    def enter(self) -> None:
         self.deadline_ms = self.terminal.parameter("slip.next_copy_ms")
         self.again()
 
-    def screen(self):
+    def screen(self) -> Screen:
         record = self.printed.record
         return Screen(record["kind"] + ".title", ("print.tear", "print.next"), big=yuan(record["fen"]), keys=OK_CANCEL)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return self.printed.following()
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return self.printed.finish(self.printed.place + 1)
 
-    def on_deadline(self):
+    def on_deadline(self) -> "State | None":
         return self.on_confirm()
 
 
@@ -158,19 +170,19 @@ class PrinterTrouble(State):
     leads_to = HOME + ("PrintSlip", "PrintTrouble")
     deadline_ms = 180_000
 
-    def __init__(self, printed=None, why="paper-out"):
+    def __init__(self, printed: "Any" = None, why: str = "paper-out") -> None:
         self.printed = printed
         self.why = why
 
-    def enter(self):
+    def enter(self) -> None:
         self.terminal.sound("alert")
 
-    def screen(self):
+    def screen(self) -> Screen:
         money = "print.money_unknown" if isinstance(self.printed, PrintTrouble) else "print.money_stands"
         return Screen("printer." + self.why, (money, "printer.do." + self.why, "print.later"), keys=OK_CANCEL, style="alert")
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return self.printed.same()
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return self.printed.finish(self.printed.place)

@@ -7,19 +7,27 @@ from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, ho
 from firmware.states.printing import PrintSlip, PrintTrouble
 from firmware.transactions import TABLE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.ledger import Record
+    from firmware.screens import Wording
+    from firmware.terminal import Terminal
+
 PAGE = 4
 
 
-def mark(record: "dict") -> str:
+def mark(record: "Record") -> str:
     """One letter for what became of it."""
     if record["phase"] == "approved":
         return "X" if record.get("void") else ""
     return {"declined": "-", "reversed": "R"}.get(record["phase"], "?")
 
 
-def records_page(records: "list[dict]") -> "list":
+def records_page(records: "list[Record]") -> "list[tuple[str, Wording]]":
     """Menu rows: number to press, trace number and amount."""
-    rows = []
+    rows: list[tuple[str, Wording]] = []
     for place, record in enumerate(records):
         sign = "-" if record["kind"] == "void" else ""
         rows.append((str(place + 1), ("", "%s %s%s%s" % (record["trace"], sign, yuan(record["fen"]), mark(record)))))
@@ -31,20 +39,20 @@ class Transactions(State):
 
     leads_to = HOME + ("TransactionPage",)
 
-    def __init__(self, reprint=False):
+    def __init__(self, reprint: bool = False) -> None:
         self.reprint = reprint
         self.pages = [0]
-        self.shown = []
+        self.shown: list[Record] = []
 
-    def enter(self):
+    def enter(self) -> None:
         self.shown = self.terminal.ledger.newest(PAGE, self.pages[-1])
 
-    def screen(self):
+    def screen(self) -> Screen:
         if not self.shown:
             return Screen("query.list", ("query.none",), keys=OK_CANCEL)
         return Screen("query.list", menu=records_page(self.shown))
 
-    def on_down(self):
+    def on_down(self) -> None:
         if len(self.shown) < PAGE:
             return None
         self.pages.append(self.shown[-1]["id"])
@@ -54,20 +62,20 @@ class Transactions(State):
             self.enter()
         return None
 
-    def on_back(self):
+    def on_back(self) -> None:
         if len(self.pages) > 1:
             self.pages.pop()
             self.enter()
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> "State | None":
         if 1 <= digit <= len(self.shown):
             return TransactionPage(self.shown[digit - 1], self.reprint)
         return None
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return home(self.terminal)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
@@ -76,17 +84,17 @@ class TransactionPage(Page):
 
     leads_to = HOME + ("PrintSlip", "PrintTrouble", "TransactionPage")
 
-    def __init__(self, record=None, reprint=False, second=False):
+    def __init__(self, record: "Any" = None, reprint: bool = False, second: bool = False) -> None:
         self.record = record
         self.reprint = reprint
         self.second = second
 
-    def screen(self):
+    def screen(self) -> Screen:
         record = self.record
         state = "phase.voided" if record.get("void") and record["phase"] == "approved" else "phase." + record["phase"]
         if not self.second:
             amount = ("query.amount", record["kind"] + ".title", ("", yuan(record["fen"])))
-            lines = (amount, ("confirm.card", ("", record["pan"])), ("query.state", state))
+            lines: tuple[Wording, ...] = (amount, ("confirm.card", ("", record["pan"])), ("query.state", state))
         else:
             at = record["at"]
             lines = (
@@ -96,13 +104,13 @@ class TransactionPage(Page):
             )
         return Screen(("query.one", ("", record["trace"])), lines, keys=("key.back", "key.print") if self._printable() else OK)
 
-    def on_down(self):
+    def on_down(self) -> "State | None":
         return TransactionPage(self.record, self.reprint, not self.second)
 
-    def _printable(self):
+    def _printable(self) -> bool:
         return self.record["phase"] in ("approved", "reversing") and self.terminal.has("printer")
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         if not self._printable():
             return home(self.terminal)
         # Read anew: a reversal may have ended since the page was opened.
@@ -117,18 +125,18 @@ class FindTransaction(Digits):
 
     leads_to = HOME + ("TransactionPage",)
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.problem = ""
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("query.find", (self.problem or "query.trace_prompt", ("void.trace", ("", self.typed))), keys=OK_CANCEL)
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> None:
         self.problem = ""
         super().on_digit(digit)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         if not self.typed:
             return None
         record = self.terminal.ledger.by_trace("%06d" % int(self.typed))
@@ -139,7 +147,7 @@ class FindTransaction(Digits):
             return None
         return TransactionPage(record)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)
 
 
@@ -148,34 +156,35 @@ class Totals(Page):
 
     leads_to = HOME + ("Totals",)
 
-    def __init__(self, place=0):
+    def __init__(self, place: int = 0) -> None:
         self.place = place
 
-    def rows(self):
+    def rows(self) -> "list[tuple[Wording, int]]":
         """(line, fen) a page."""
         totals = self.terminal.ledger.totals()
         net = 0
-        found = []
+        found: list[tuple[Wording, int]] = []
         for row in TABLE:
             if row.sign:
                 count, fen = totals.get(row.name, (0, 0))
                 net += row.sign * fen
                 found.append((("totals.line", row.title, count), fen))
-        return [("totals.net", net)] + found
+        found.insert(0, ("totals.net", net))
+        return found
 
-    def screen(self):
+    def screen(self) -> Screen:
         rows = self.rows()
         line, fen = rows[self.place]
         return Screen(("totals.title", self.place + 1, len(rows)), (line,), big=yuan(fen), keys=OK_CANCEL)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return Totals((self.place + 1) % len(self.rows()))
 
-    def on_down(self):
+    def on_down(self) -> "State | None":
         return self.on_confirm()
 
 
-def reprint_last(terminal: "object") -> State:
+def reprint_last(terminal: "Terminal") -> State:
     """The slip of the newest approved transaction once more, or the page that says there is none."""
     before = 0
     while True:

@@ -9,13 +9,19 @@ from firmware.states.printing import PrintTrouble
 from firmware.states.step import Step
 from firmware.transactions import SHOW
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.host.session import Result
+    from firmware.machine import State
+    from firmware.screens import Wording
+
 WRONG_PIN = "55"
 
 
 class ResultPage(Page):
     deadline_ms = 60_000
 
-    def __init__(self, result=None):
+    def __init__(self, result: "Result | None" = None) -> None:
         self.result = result
 
 
@@ -24,23 +30,23 @@ class Declined(ResultPage):
 
     leads_to = HOME + ("PresentCard", "EnterPin")
 
-    def _again(self):
+    def _again(self) -> bool:
         draft = self.terminal.draft
         if self.result is None or draft is None or self.result.code != WRONG_PIN:
             return False
         return draft.tries < self.terminal.parameter("pin.tries")
 
-    def screen(self):
+    def screen(self) -> Screen:
         code = codes.look_up(self.result.code if self.result is not None else "")
         language = 0 if self.terminal.parameter("language") == "zh" else 1
         do = "declined.again" if self._again() else ("", codes.ACTIONS[code.action][language])
         lines = (("", (code.zh, code.en)[language]), self.terminal.money("money.not_taken"), do)
         return Screen(("declined.title", ("", code.code)), lines, keys=OK_CANCEL if self._again() else OK, style="alert")
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         if not self._again():
             return home(self.terminal)
-        draft = self.terminal.draft = self.terminal.draft.anew()
+        draft = self.terminal.draft = self.terminal.open_draft.anew()
         return self.terminal.make_state("EnterPin" if draft.pan else "PresentCard")
 
 
@@ -53,12 +59,12 @@ class NotSent(ResultPage):
         "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
     }  # fmt: skip
 
-    def __init__(self, result=None):
+    def __init__(self, result: "Result | str | None" = None) -> None:
         self.why = result if isinstance(result, str) else result.why if result is not None else ""
 
-    def screen(self):
+    def screen(self) -> Screen:
         if self.why.startswith("code "):
-            what = ("why.code", ("", self.why[5:]))
+            what: Wording = ("why.code", ("", self.why[5:]))
         else:
             what = self.WORDS.get(self.why, "why.network")
         do = "do.store" if self.why == "store" else "do.again"
@@ -68,7 +74,7 @@ class NotSent(ResultPage):
 class Reversed(ResultPage):
     """No answer came; the host has undone it since: no sale was made, or the one to be voided stands."""
 
-    def screen(self):
+    def screen(self) -> Screen:
         money = self.terminal.money("money.returned")
         return Screen("reversed.title", ("reversed.what", money, "do.again"), keys=OK, style="alert")
 
@@ -78,27 +84,27 @@ class Unresolved(ResultPage):
 
     leads_to = HOME + ("PrintTrouble",)
 
-    def screen(self):
+    def screen(self) -> Screen:
         money = self.terminal.money("money.unknown")
         return Screen("unresolved.title", ("unresolved.what", money, "unresolved.do"), keys=OK, style="alert")
 
-    def on_deadline(self):
+    def on_deadline(self) -> "State | None":
         return self.on_confirm()  # the report is printed though nobody asked for it
 
-    def on_confirm(self):
-        record = self.terminal.draft.record
+    def on_confirm(self) -> "State | None":
+        record = self.terminal.open_draft.record
         if record is not None and self.terminal.has("printer"):
             return PrintTrouble(record)
         return home(self.terminal)
 
 
 class BatchFull(Page):
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("batch.title", ("batch.full", "money.not_taken", "batch.do"), keys=OK, style="alert")
 
 
 class ReaderMissing(Page):
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("card.trouble.title", ("card.trouble.reader", "money.not_taken", "card.do.reader"), keys=OK, style="alert")
 
 
@@ -109,18 +115,18 @@ class ShowBalance(Step):
     leads_to = HOME
     deadline_ms = 20_000
 
-    def screen(self):
+    def screen(self) -> Screen:
         draft = self.terminal.draft
         text = ""
-        if draft is not None and draft.result is not None:
+        if draft is not None and draft.result is not None and draft.result.fields is not None:
             try:
                 text = yuan(unionpay.read_balances(draft.result.fields.get(54, ""))[-1].fen)
             except Iso8583Error:
                 text = "--"
         return Screen("balance.title", (("confirm.card", ("", draft.masked if draft else "")),), big=text, keys=OK)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         return home(self.terminal)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return home(self.terminal)

@@ -12,6 +12,11 @@ from firmware.screens import Screen
 from firmware.states.common import HOME, OK, OK_CANCEL, Page, home
 from firmware.states.printing import PrintSlip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.screens import Wording
+    from firmware.terminal import Terminal
+
 TEST_PARTS = ("contactless", "printer")  # what is shown by name; the rest works, or nothing is shown at all
 
 
@@ -21,7 +26,7 @@ class SelfTest(State):
     leads_to = ("Login", "Unprovisioned", "VaultTrouble", "LastSale")
     deadline_ms = 1
 
-    def enter(self):
+    def enter(self) -> None:
         terminal = self.terminal
         if terminal.vault.state == "ready":
             try:
@@ -35,10 +40,10 @@ class SelfTest(State):
             self.again()
         terminal.keep_locks()
 
-    def troubles(self):
+    def troubles(self) -> "list[Wording]":
         """Keys of what is wrong, most urgent first."""
         terminal = self.terminal
-        found = []
+        found: list[Wording] = []
         if terminal.parameter.bad:
             found.append(("start.bad_parameter", ("", terminal.parameter.bad[0])))
         if terminal.ledger.damaged:
@@ -50,18 +55,18 @@ class SelfTest(State):
             found.append("start.clock")
         return found
 
-    def screen(self):
+    def screen(self) -> Screen:
         return self_test(self.terminal, self.troubles())
 
-    def on_deadline(self):
+    def on_deadline(self) -> "State | None":
         return self.on_confirm()
 
-    def on_part(self, part, state):
+    def on_part(self, part: str, state: str) -> None:
         if state in ("failed", "gone"):
             self.deadline_ms = 5_000
             self.again()
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         terminal = self.terminal
         why = terminal.unusable()
         if why:
@@ -70,14 +75,14 @@ class SelfTest(State):
             return LastSale()
         return terminal.make_state("Login")
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return self.on_confirm()
 
 
-def self_test(terminal: "object", troubles: "list") -> Screen:
+def self_test(terminal: "Terminal", troubles: "list[Wording]") -> Screen:
     """The self-test page: version, date, mode, then the troubles or the parts."""
     now = terminal.calendar.now()
-    lines = [("start.version", ("", terminal.version), ("", "%04d-%02d-%02d" % now[:3]))]
+    lines: list[Wording] = [("start.version", ("", terminal.version), ("", "%04d-%02d-%02d" % now[:3]))]
     if troubles:
         lines += troubles[:2]
     else:
@@ -91,7 +96,7 @@ def self_test(terminal: "object", troubles: "list") -> Screen:
 class SelfTestPage(Page):
     """The same, asked for from the menu."""
 
-    def screen(self):
+    def screen(self) -> Screen:
         return self_test(self.terminal, [])
 
 
@@ -100,10 +105,10 @@ class Unprovisioned(State):
 
     leads_to = ("SelfTest",)
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("unprovisioned.title", ("unprovisioned.what", "unprovisioned.do", "unprovisioned.how"), style="alert")
 
-    def on_cancel(self):
+    def on_cancel(self) -> None:
         return None
 
 
@@ -112,13 +117,13 @@ class VaultTrouble(State):
 
     leads_to = ()
 
-    def __init__(self, why="wiped"):
+    def __init__(self, why: str = "wiped") -> None:
         self.why = why
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("vault.title", ("vault." + self.why, "vault.money", "vault.do"), style="alert")
 
-    def on_cancel(self):
+    def on_cancel(self) -> None:
         return None
 
 
@@ -131,29 +136,30 @@ class LastSale(State):
     leads_to = HOME + ("PrintSlip", "LastSale")
     deadline_ms = 15_000
 
-    def enter(self):
+    def enter(self) -> "State | None":
         records = self.terminal.ledger.open()
         if not records:
             return home(self.terminal)
         self.record = records[-1]
+        return None
 
-    def screen(self):
+    def screen(self) -> Screen:
         record = self.record
         what = (record["kind"] + ".what", ("", yuan(record["fen"])))
         if record["phase"] == "approved":
             return Screen("last.title", (what, "last.approved", "last.print"), keys=OK_CANCEL)
         return Screen("last.title", (what, "last.unknown", "last.reversing"), keys=OK, style="alert")
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         if self.record["phase"] == "approved" and self.terminal.has("printer"):
             return PrintSlip(self.record)
         return home(self.terminal)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         if self.record["phase"] != "approved":
             return home(self.terminal)
         self.terminal.ledger.printed(self.record, 0, True)
         return LastSale() if self.terminal.ledger.to_print() else home(self.terminal)
 
-    def on_deadline(self):
+    def on_deadline(self) -> "State | None":
         return home(self.terminal)

@@ -17,9 +17,13 @@ from firmware.transactions import AMOUNT, AUTHORISE, CARD, CONFIRM, ORIGINAL, PI
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.machine import State
+    from typing import Any
 
-STEPS = {
+    from firmware.machine import State
+    from firmware.terminal import Terminal
+    from firmware.transactions import Transaction
+
+STEPS: "dict[str, Any]" = {  # classes with the methods `wanted` and `of` of a Step
     AMOUNT: EnterAmount,
     SUPERVISOR: AskSupervisor,
     ORIGINAL: FindOriginal,
@@ -32,7 +36,7 @@ STEPS = {
 }
 
 
-def begin(terminal: "object", row: "object") -> "State":
+def begin(terminal: "Terminal", row: "Transaction") -> "State":
     """The first page of a new transaction, or the page that says why there can be none now."""
     terminal.abandon()
     if terminal.parts.get("contactless") in ("failed", "gone") and CARD in row.steps:
@@ -47,17 +51,18 @@ def begin(terminal: "object", row: "object") -> "State":
     return first(terminal, terminal.draft)
 
 
-def first(terminal: "object", draft: "Draft") -> "State":
+def first(terminal: "Terminal", draft: Draft) -> "State":
+    """The state of the first step that the draft wants."""
     return _from(terminal, draft, 0)
 
 
-def after(terminal: "object", step: str) -> "State":
+def after(terminal: "Terminal", step: str) -> "State":
     """The state of the next step that the open transaction wants."""
-    draft = terminal.draft
+    draft = terminal.open_draft
     return _from(terminal, draft, draft.row.steps.index(step) + 1)
 
 
-def _from(terminal, draft, place):
+def _from(terminal: "Terminal", draft: Draft, place: int) -> "State":
     steps = draft.row.steps
     while not STEPS[steps[place]].wanted(terminal, draft):
         place += 1

@@ -11,6 +11,16 @@ from firmware.states.step import ENDS, Cancelled, Step
 from firmware.tasks import Ask
 from firmware.transactions import ORIGINAL, SUPERVISOR
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.draft import Draft
+    from firmware.ledger import Record
+    from firmware.machine import State
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
 
 class AskSupervisor(Secret):
     """The supervisor's password, inside the operator's session."""
@@ -19,32 +29,32 @@ class AskSupervisor(Secret):
     leads_to = ENDS + ("FindOriginal", "LockedOut", "Notice")
     title = "supervisor.title"
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__("00")
 
     @classmethod
-    def wanted(cls, terminal, draft):
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return terminal.operator != "00"
 
     @classmethod
-    def of(cls, draft):
+    def of(cls, draft: "Draft") -> "State":
         return cls()
 
-    def enter(self):
+    def enter(self) -> "State | None":
         if self.terminal.operators.left_ms("00"):
             return LockedOut("00")
         return super().enter()
 
-    def on_right(self):
+    def on_right(self) -> "State | None":
         terminal = self.terminal
         if terminal.parameter("operators.force_change") and terminal.vault.is_factory(self.operator):
             return Notice(self.title, (("login.operator", ("", self.operator)), "password.forced"), style="alert", sound="error")
         return self.approved()
 
-    def approved(self):
+    def approved(self) -> "State | None":
         return self.terminal.after(SUPERVISOR)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return Cancelled()
 
 
@@ -54,12 +64,13 @@ class Release(AskSupervisor):
     leads_to = ENDS + ("EnterAmount", "AskSupervisor", "FindOriginal", "Authorise", "LockedOut", "Notice")
     title = "release.title"
 
-    def approved(self):
+    def approved(self) -> "State | None":
         terminal = self.terminal
-        terminal.draft.released = True
-        if terminal.draft.pan:
+        draft = terminal.open_draft
+        draft.released = True
+        if draft.pan:
             return terminal.make_state("Authorise")
-        return terminal.first(terminal.draft)
+        return terminal.first(draft)
 
 
 class FindOriginal(Digits):
@@ -68,26 +79,26 @@ class FindOriginal(Digits):
     step = ORIGINAL
     leads_to = ENDS + ("ConfirmOriginal", "PickOriginal")
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.problem = ""
 
     @classmethod
-    def wanted(cls, terminal, draft):
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return draft.original is None
 
     @classmethod
-    def of(cls, draft):
+    def of(cls, draft: "Draft") -> "State":
         return cls()
 
-    def screen(self):
+    def screen(self) -> Screen:
         return Screen("void.title", (self.problem or "void.find", ("void.trace", ("", self.typed)), "void.list"), keys=OK_CANCEL)
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> None:
         self.problem = ""
         super().on_digit(digit)
 
-    def on_confirm(self):
+    def on_confirm(self) -> "State | None":
         if not self.typed:
             return PickOriginal()
         ledger = self.terminal.ledger
@@ -100,7 +111,7 @@ class FindOriginal(Digits):
             return None
         return ConfirmOriginal(record)
 
-    def on_cancel(self):
+    def on_cancel(self) -> "State | None":
         return Cancelled()
 
 
@@ -109,16 +120,16 @@ class PickOriginal(Step):
 
     leads_to = ENDS + ("ConfirmOriginal", "FindOriginal")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.before = 0
-        self.shown = []
+        self.shown: list[Record] = []
 
-    def enter(self):
+    def enter(self) -> None:
         self._load()
 
-    def _load(self):
+    def _load(self) -> None:
         ledger = self.terminal.ledger
-        found = []
+        found: list[Record] = []
         before = self.before
         while len(found) < 4:
             more = ledger.newest(20, before)
@@ -132,24 +143,24 @@ class PickOriginal(Step):
                 break  # older batches hold nothing that could be voided
         self.shown = found
 
-    def screen(self):
+    def screen(self) -> Screen:
         if not self.shown:
             return Screen("void.title", ("void.none",), keys=OK_CANCEL)
         return Screen("void.pick", menu=records_page(self.shown))
 
-    def on_digit(self, digit):
+    def on_digit(self, digit: int) -> "State | None":
         if 1 <= digit <= len(self.shown):
             return ConfirmOriginal(self.shown[digit - 1])
         return None
 
-    def on_down(self):
+    def on_down(self) -> None:
         if len(self.shown) == 4:
             self.before = self.shown[-1]["id"]
         else:
             self.before = 0
         self._load()
 
-    def on_back(self):
+    def on_back(self) -> "State | None":
         return FindOriginal()
 
 
@@ -158,29 +169,29 @@ class ConfirmOriginal(Step):
 
     leads_to = ENDS + ("PresentCard", "EnterPin", "Authorise", "Notice", "FindOriginal")
 
-    def __init__(self, record=None):
+    def __init__(self, record: "Any" = None) -> None:
         self.record = record
 
-    def screen(self):
+    def screen(self) -> Screen:
         record = self.record
         lines = (("void.of", ("", record["trace"])), ("confirm.card", ("", record["pan"])))
         return Screen("void.confirm", lines, big=yuan(record["fen"]), keys=OK_CANCEL)
 
-    def on_confirm(self):
+    def on_confirm(self) -> None:
         self.run(self._number())
 
-    def _number(self):
+    def _number(self) -> "Work[tuple[str, str] | None]":
         try:
             event = yield Ask("vault", "unseal", messages.sealed_of(self.record))
             return messages.parse_card_data(event.value) if event.name == VAULT_DONE else None
         except ValueError:
             return None
 
-    def on_done(self, card):
+    def on_done(self, card: "tuple[str, str] | None") -> "State | None":
         terminal = self.terminal
         if card is None:
             return Notice("void.title", ("void.no_number", "money.sale_stands"), style="alert")
-        draft = terminal.draft
+        draft = self.draft
         draft.original = self.record
         draft.fen = self.record["fen"]
         if terminal.parameter("void.card"):
@@ -189,5 +200,5 @@ class ConfirmOriginal(Step):
             draft.pan, draft.expiry = card
         return terminal.after(ORIGINAL)
 
-    def on_back(self):
+    def on_back(self) -> "State | None":
         return FindOriginal()

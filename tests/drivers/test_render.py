@@ -5,7 +5,8 @@ import random
 import pytest
 
 from drivers.fonts import Fonts
-from drivers.render import Renderer, columns_of, drawn, picture, text_rows
+from drivers.picture import columns_of, drawn, picture
+from drivers.render import Renderer, text_rows
 from firmware.screens import Screen
 from tests.record_screens import FOLDER, SAMPLES, drawing
 

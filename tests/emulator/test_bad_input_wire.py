@@ -185,7 +185,7 @@ def test_a_read_only_disk_is_said(tmp_path):
 def noise(device, part, seed, times=60):
     """Bytes that nobody asked for, from the chip's end of the wire."""
     chance = random.Random(seed)
-    master = device.wires._uarts[device.board.parts[part]["bus"]][0]
+    master = device.wires.uart(device.board.parts[part]["bus"])
     for _ in range(times):
         os.write(master, chance.randbytes(chance.randrange(1, 64)))
 

@@ -34,27 +34,24 @@ class BenchDevice(Device):
         self.pictures: list[tuple[float, list[int]]] = []
         compile_all()
         super().__init__(folder, fast=True, **options)
-        told = self._panel.on_change
+        told = self.chips.panel.on_change
 
         def note() -> None:
-            self.pictures.append((time.perf_counter(), self._panel.columns()))
+            self.pictures.append((time.perf_counter(), self.chips.panel.columns()))
             if told:
                 told()
 
-        self._panel.on_change = note
-
-    def __enter__(self) -> BenchDevice:
-        return self
+        self.chips.panel.on_change = note
 
     def forget(self) -> None:
         self.pictures.clear()
 
     def first_picture(self, text: str) -> float:
         """When the first of the noted pictures that shows the text came. LookupError when there is none."""
-        from drivers.render import picture
+        from drivers.picture import picture
 
         for at, columns in list(self.pictures):
-            if eyes.read(picture(columns, self._panel.size)).shows(text):
+            if eyes.read(picture(columns, self.chips.panel.size)).shows(text):
                 return at
         raise LookupError(text)
 
@@ -103,16 +100,16 @@ class BenchDevice(Device):
     @property
     def bus_bytes(self) -> int:
         """Bytes seen on the display's bus so far."""
-        return self._panel.bytes
+        return self.chips.panel.bytes
 
     @property
     def bus_transfers(self) -> int:
-        return self._panel.transfers
+        return self.chips.panel.transfers
 
     @property
     def uart_bytes(self) -> int:
         """Bytes seen on the reader's UART so far, both ways."""
-        return self._reader.heard + self._reader.said
+        return self.chips.reader.heard + self.chips.reader.said
 
 
 def quiet(check: Callable[[], object], for_s: float = 0.15, most_s: float = 5.0) -> None:

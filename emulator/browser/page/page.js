@@ -26,11 +26,13 @@ const KEYS = [
   [".", "00", "", "", [".", "*", "Decimal"]], ["0", "0", "", "", ["0"]], ["DOWN", "▼", "NEXT", "word down-key", ["ArrowDown", "ArrowRight"]], ["ENTER", "确认", "ENTER", "word enter", ["Enter"]],
 ];
 const FAULTS = [
-  ["paper-out", "缺纸", "Paper out"], ["low-paper", "纸将尽", "Paper runs low"], ["cover-open", "纸仓盖打开", "Printer cover open"],
+  ["paper-out", "缺纸", "Paper out"], ["low-paper", "纸将用完", "Paper runs low"], ["cover-open", "纸仓盖未合", "Printer cover open"],
   ["hot", "打印头过热", "Print head too hot"], ["printer-silent", "打印机无响应", "Printer silent"], ["line-down", "网络断开", "Line to the host down"],
-  ["reader-silent", "读卡器无响应", "Reader silent"], ["display-gone", "屏幕脱落", "Display gone"],
+  ["reader-silent", "读卡器无响应", "Reader silent"], ["display-gone", "屏幕断线", "Display gone"],
 ];
-const KINDS = [["wire", "线路"], ["apdu", "卡片"], ["iso8583", "报文"], ["key", "按键"], ["power", "电源"], ["terminal", "终端"]];
+const KINDS = [["wire", "芯片"], ["panel", "屏幕"], ["apdu", "卡片"], ["iso8583", "报文"], ["key", "按键"], ["power", "电源"], ["terminal", "程序"]];
+const QUIET = ["panel"]; // every digit crosses the display's bus several times: shown on request, or when a filter finds it
+const WORDS = { sale: "消费", void: "撤销", balance: "余额查询", reversal: "冲正", approved: "成功", declined: "已拒绝", voided: "已撤销", reversed: "已冲正" };
 const POWER = { on: ["已开机", "on"], off: ["已关机", "off"], crashed: ["已崩溃", "crashed"] };
 const LOG_KEPT = 1500;
 
@@ -43,9 +45,9 @@ function post(path, body) {
     if (!reply.ok) throw new Error((await reply.json()).error);
   });
   tail = sent.catch(() => {});
-  return sent.catch((error) => { say(error.message); throw error; });
+  return sent;
 }
-const quietly = (promise) => promise.catch(() => {});
+const quietly = (promise) => promise.catch((error) => complain(error.message));
 
 let typed = []; // keys wait here while the ones before them travel
 function press(token) {
@@ -55,7 +57,7 @@ function press(token) {
       const keys = typed.join(" ");
       typed = [];
       const reply = await fetch("/api/keys", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ keys }) });
-      if (!reply.ok) say((await reply.json()).error);
+      if (!reply.ok) complain((await reply.json()).error);
     }).catch(() => {});
   }
   wakeSound();
@@ -85,6 +87,15 @@ async function follow() {
 }
 
 function say(text) { $("spoken").textContent = text; }
+let fading = 0;
+const COMPLAINTS = [[/^two cards/, "感应区最多放两张卡"], [/Failed to fetch|NetworkError/, "模拟器没有应答"]];
+function complain(text) {
+  const [, zh] = COMPLAINTS.find(([pattern]) => pattern.test(text)) || [null, "无法执行"];
+  $("toast").replaceChildren(...both(zh, text));
+  $("toast").hidden = false;
+  clearTimeout(fading);
+  fading = setTimeout(() => { $("toast").hidden = true; }, 4000);
+}
 
 // ---- drawing, one function a section of the state
 
@@ -97,6 +108,10 @@ function drawPower(power) {
   $("link").replaceChildren(...both(zh, en));
   $("power").setAttribute("aria-pressed", String(power === "on"));
   isOn = power === "on";
+  $("plug").hidden = power === "off";
+  $("crash").hidden = !isOn;
+  $("dark-hint").hidden = isOn;
+  $("dark-hint").replaceChildren(...(power === "crashed" ? both("或按电源键重启", "or power on") : both("按机身右侧的电源键开机", "Press the power button on the right")));
 }
 let isOn = false;
 
@@ -160,6 +175,8 @@ function drawSlips(torn) {
   }
   if (slips && String(slips) === String(torn)) return;
   slips = torn;
+  $("slip-count").textContent = torn.length;
+  $("slip-count").hidden = !torn.length;
   $("no-slips").hidden = torn.length > 0;
   $("slips").replaceChildren(...torn.slice().reverse().map((number) => {
     const slip = make("button", { type: "button", class: "slip", title: "放大 enlarge", "aria-label": "小票 Slip " + number, onclick: () => slip.classList.toggle("large") }, make("img", { src: "/api/paper.png?torn=" + number, alt: "小票 Slip " + number }));
@@ -167,7 +184,9 @@ function drawSlips(torn) {
   }));
 }
 
+const titles = {}; // what a card is called, by its name
 function drawCards(cards) {
+  for (const card of cards) titles[card.name] = card.title.replace(/ [A-Za-z].*/, "");
   const shelf = $("cards"), landed = $("landed"), focused = document.activeElement && document.activeElement.dataset.card;
   shelf.replaceChildren();
   landed.replaceChildren();
@@ -175,7 +194,7 @@ function drawCards(cards) {
     const picture = make("button", {
       type: "button", class: "bankcard", "data-card": card.name, "data-look": card.bank ? look % 7 : 7, "aria-pressed": String(card.place === "reader"),
       "aria-label": `${card.title} ${card.name} ${card.number}: ${card.place === "reader" ? "拿开 take away" : "放到感应区 put on the reader"}`,
-    }, make("b", { text: card.title.replace(/ [A-Za-z].*/, "") }), make("small", { text: card.name }), symbol("chip", "chip"), make("span", { class: "number", text: card.number }), symbol("waves", "mark"));
+    }, make("b", { text: titles[card.name] }), make("small", { text: card.name }), symbol("chip", "chip"), make("span", { class: "number", text: card.number }), symbol("waves", "mark"));
     carry(picture, card);
     const place = make("div", { class: "place", role: "listitem" });
     if (card.bank) place.append(make("button", { type: "button", class: "holder", title: "持卡人输入密码 The holder types the PIN of this card", "aria-label": `${card.title}: 持卡人输入密码 the holder types the PIN`, text: "输密 PIN", onclick: (event) => { press("PIN:" + card.name); if (event.detail) event.currentTarget.blur(); } }));
@@ -252,35 +271,44 @@ function drawRules(rules) {
   if (!$("rules").children.length) $("rules").append(make("li", {}, ...both("主机照常应答", "the host answers as usual")));
   $("rule").placeholder = rules.examples[0] || "";
   $("rule-examples").replaceChildren(...rules.examples.map((value) => make("option", { value })));
+  $("examples").replaceChildren(...rules.examples.filter((value) => value !== "clear").map((value) => make("button", { type: "button", text: value, onclick: () => { $("rule").value = value; $("rule").focus(); } })));
+  $("clear-rules").hidden = !rules.now.length;
 }
 
 function drawStop(point) {
-  $("armed").replaceChildren(...(point ? both("将在此处掉电：" + point, "the power goes here") : both("固件到达该点时掉电。", "The power goes when the firmware reaches the point.")));
+  $("armed").replaceChildren(...(point ? both("运行到此处即断电：" + point, "the power goes here") : both("程序运行到该点时立即断电。", "The power goes when the firmware reaches the point.")));
+  $("disarm").hidden = !point;
 }
 
+const word = (name) => [{ title: name }, WORDS[name] || name];
 function drawBooks(books) {
   const table = (caption, heads, rows) => make("table", {}, make("caption", {}, ...caption), make("tr", {}, ...heads.map(([zh, en, look]) => make("th", { class: look || "", scope: "col" }, ...both(zh, en)))), ...rows);
   $("books").replaceChildren(
-    table(both("交易", "Postings"), [["凭证号", "Trace"], ["种类", "Kind"], ["金额", "Amount", "money"], ["应答", "Code"], ["状态", "State"]],
-      books.postings.map((row) => make("tr", { class: row.stands ? "" : "undone" }, make("td", { text: row.trace }), make("td", { text: row.kind }), make("td", { class: "money", text: money(row.amount_fen) }), make("td", { text: row.code }), make("td", { text: row.state })))),
-    table(both("余额", "Balances"), [["卡片", "Card"], ["余额", "Balance", "money"]],
-      Object.entries(books.balances_fen).map(([name, fen]) => make("tr", {}, make("td", { text: name }), make("td", { class: "money", text: money(fen) })))));
+    table(both("交易流水", "Postings"), [["凭证号", "Trace"], ["种类", "Kind"], ["金额", "Amount", "money"], ["应答", "Code"], ["状态", "State"]],
+      books.postings.map((row) => make("tr", { class: row.stands ? "" : "undone" }, make("td", { text: row.trace }), make("td", ...word(row.kind)), make("td", { class: "money", text: money(row.amount_fen) }), make("td", { text: row.code }), make("td", ...word(row.state))))),
+    table(both("卡内余额", "Balances"), [["卡片", "Card"], ["余额", "Balance", "money"]],
+      Object.entries(books.balances_fen).map(([name, fen]) => make("tr", {}, make("td", {}, ...(titles[name] ? both(titles[name], name) : [name])), make("td", { class: "money", text: money(fen) })))));
 }
 
 // ---- the log
 
-const hidden = new Set();
+const hidden = new Set(QUIET);
+const kindOf = (entry) => (entry.kind === "wire" && entry.text.startsWith("i2c: ") ? "panel" : entry.kind);
 function drawLog(entries) {
   const log = $("log"), atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   for (const entry of entries) {
-    const line = make("li", { "data-kind": entry.kind }, make("time", { text: (entry.at_ms / 1000).toFixed(3) }), make("b", { text: (KINDS.find((row) => row[0] === entry.kind) || ["", entry.kind])[1] }), make("pre", { text: entry.text }));
+    const kind = kindOf(entry);
+    const line = make("li", { "data-kind": kind }, make("time", { text: (entry.at_ms / 1000).toFixed(3) }), make("b", { text: (KINDS.find((row) => row[0] === kind) || ["", kind])[1] }), make("pre", { text: entry.text }));
     line.hidden = !wanted(line);
     log.append(line);
   }
   while (log.children.length > LOG_KEPT) log.firstChild.remove();
   if (atEnd) log.scrollTop = log.scrollHeight;
 }
-const wanted = (line) => !hidden.has(line.dataset.kind) && line.textContent.toLowerCase().includes($("filter").value.trim().toLowerCase());
+function wanted(line) {
+  const sought = $("filter").value.trim().toLowerCase(), kind = line.dataset.kind;
+  return (!hidden.has(kind) || (sought !== "" && QUIET.includes(kind))) && line.textContent.toLowerCase().includes(sought);
+}
 function filterLog() { for (const line of $("log").children) line.hidden = !wanted(line); $("log").scrollTop = $("log").scrollHeight; }
 
 // ---- sound
@@ -317,8 +345,8 @@ function hear(sounds) {
 
 // ---- hands
 
-for (const [token, face, word, look] of KEYS) {
-  const key = make("button", { type: "button", class: "key " + look, "data-token": token, "aria-label": word ? `${face} ${word}` : face, text: face });
+for (const [token, face, word, look, names] of KEYS) {
+  const key = make("button", { type: "button", class: "key " + look, "data-token": token, "aria-label": word ? `${face} ${word}` : face, title: "键盘 Keyboard: " + names[0], text: face });
   if (word) key.append(make("small", { text: word, "aria-hidden": "true" }));
   key.addEventListener("pointerdown", (event) => event.preventDefault()); // focus stays: Enter on the keyboard is still the key ENTER
   key.addEventListener("click", () => press(token));
@@ -373,6 +401,8 @@ $("stop-form").addEventListener("submit", (event) => {
   event.preventDefault();
   quietly(post("/api/fault", { stop: $("stop").value || $("stop").placeholder }));
 });
+$("disarm").addEventListener("click", () => quietly(post("/api/fault", { stop: "" })));
+$("clear-rules").addEventListener("click", () => quietly(post("/api/fault", { rule: "clear" })));
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 function open(tab) {
@@ -392,7 +422,7 @@ tabs.forEach((tab, i) => {
 });
 
 for (const [kind, zh] of KINDS) {
-  const chip = make("button", { type: "button", "aria-pressed": "true", text: zh, title: kind, onclick: () => {
+  const chip = make("button", { type: "button", "aria-pressed": String(!hidden.has(kind)), text: zh, title: kind, onclick: () => {
     if (!hidden.delete(kind)) hidden.add(kind);
     chip.setAttribute("aria-pressed", String(!hidden.has(kind)));
     filterLog();
