@@ -40,6 +40,8 @@ KEYS = {
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[?25h\x1b[?1049l"
 DIM, BOLD, RED, GREEN, PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 WIDE_ENOUGH = (168, 44)
+NOISE = "i2c: "  # every digit crosses the display's bus several times: the log would show nothing else
+POWER = {"on": "已开机 on", "off": "已关机 off", "crashed": "已崩溃 crashed"}
 
 
 def cells(text: str) -> int:
@@ -70,10 +72,11 @@ def draw(device: Device, size: tuple[int, int], command: str, answer: str) -> li
     width = len(screen[0])
     lamps = " ".join(_lamp(number, lit) for number, lit in device.leds.items())
     on_reader = " ".join(device.on_reader) or "—"
-    status = fit(f"电源 {device.power}  卡 {on_reader}  灯 ", width - 7) + lamps
+    status = fit(f"{POWER[device.power]}  卡 {on_reader}  灯 ", width - 7) + lamps
     left = [*screen, status]
     room = rows - len(left) - 2
-    logged = [line for entry in device.log[-max(room, 1) :] for line in f"{entry.kind:8} {entry.text}".split("\n")]
+    told = [entry for entry in device.log if not entry.text.startswith(NOISE)][-max(room, 1) :]
+    logged = [line for entry in told for line in f"{entry.kind:8} {entry.text}".split("\n")]
     left += [DIM + fit(line, width) + PLAIN for line in logged[-room:]] if room > 0 else []
     left = left[: rows - 2] + [" " * width] * (rows - 2 - len(left))
     paper_width = min(columns - width - 4, 40)

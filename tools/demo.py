@@ -8,6 +8,7 @@ with cards and an acquirer of its own; nothing of it is kept. Exit status 1 when
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -69,4 +70,8 @@ def slip(lines: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BrokenPipeError:  # whoever read along has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

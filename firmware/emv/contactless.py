@@ -58,7 +58,7 @@ def tap(settings: Settings, request: Request, kernels: dict = KERNELS) -> "Flow"
     return card.outcome_of("endless")
 
 
-def _applications(settings, request, combinations, kernels):
+def _applications(settings: Settings, request: Request, combinations: "list[entry.Combination]", kernels: dict) -> "Flow":
     ranked = yield from entry.candidates(combinations)
     while True:
         selected = yield from entry.select(ranked, combinations)

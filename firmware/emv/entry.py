@@ -77,7 +77,7 @@ def prepare(settings: "Settings", request: "Request", kernels: "tuple[bytes, ...
     return ready
 
 
-def _prepare(row, amount):
+def _prepare(row: "Application", amount: int) -> "Combination | None":
     it = Combination(row)
     offline_only = row.ttq is not None and row.ttq[0] & 0x08
     it.status_check = amount == row.status_check_fen
@@ -122,7 +122,7 @@ def candidates(combinations: "list[Combination]") -> "Generator[bytes, bytes | N
     return [found[at] for _, _, at in ranked]
 
 
-def _match(combinations, entry, order):
+def _match(combinations: "list[Combination]", entry: "tlv.Tree", order: int) -> "list[Candidate]":
     """The candidates of one directory entry; none for an entry that is not well formed."""
     fields: dict = {}
     for tag, value in entry:
@@ -141,7 +141,7 @@ def _match(combinations, entry, order):
     ]
 
 
-def _requested_kernel(asked, name):
+def _requested_kernel(asked: bytes, name: bytes) -> "bytes | None":
     """The kernel that an entry wants, _ANY, or None when the wish cannot be read (Book B, 3.3.2.5 step 3 C)."""
     if not asked:
         for scheme, kernel in DEFAULT_KERNELS:
@@ -178,5 +178,5 @@ def select(ranked: "list[Candidate]", combinations: "list[Combination]") -> "Gen
     raise card.Ended("no-application")
 
 
-def _asks(pdol, tag):
+def _asks(pdol: "list[tuple[int, int]] | None", tag: int) -> bool:
     return pdol is not None and any(name == tag for name, _ in pdol)

@@ -145,7 +145,7 @@ def bcd(digits: str, size: "int | None" = None) -> bytes:
     return unhexlify(digits)
 
 
-def _hex(row, key, where, low, high):
+def _hex(row: dict, key: str, where: str, low: int, high: int) -> bytes:
     try:
         value = unhexlify(row[key])
     except KeyError:

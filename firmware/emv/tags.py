@@ -323,7 +323,7 @@ def describe(data: "bytes | tlv.Tree") -> "list[str]":
     return lines
 
 
-def _describe(tree, indent, lines):
+def _describe(tree: "tlv.Tree", indent: str, lines: "list[str]") -> None:
     for tag, value in tree:
         head = "%s%X %s" % (indent, tag, name_of(tag))
         if isinstance(value, list):

@@ -32,10 +32,10 @@ def decode(data: "bytes | bytearray") -> "Tree":
     return _decode(bytes(data), 0, size, MAX_DEPTH)
 
 
-def _decode(data, at, end, depth):
+def _decode(data: bytes, at: int, end: int, depth: int) -> "Tree":
     if depth < 0:
         raise TlvError("nested too deep at %d" % at)
-    tree = []
+    tree: Tree = []
     try:
         while at < end:
             first = tag = data[at]
@@ -83,7 +83,7 @@ def encode(tree: "Tree") -> bytes:
     return _encode(tree, MAX_DEPTH)
 
 
-def _encode(tree, depth):
+def _encode(tree: "list | tuple", depth: int) -> bytes:
     if depth < 0:
         raise TlvError("nested too deep")
     parts = []

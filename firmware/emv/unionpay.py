@@ -88,7 +88,7 @@ def terminal_values(settings: "Settings", request: "Request", candidate: "Candid
     return told
 
 
-def _processing_options(data):
+def _processing_options(data: bytes) -> "tlv.Tree":
     """The objects of a GPO answer in either format."""
     tree = tlv.decode(data)
     if len(tree) == 1 and tree[0][0] == 0x77:
@@ -98,14 +98,14 @@ def _processing_options(data):
     raise card.Ended("malformed")
 
 
-def _need(said, tag, size):
+def _need(said: "dict[int, bytes]", tag: int, size: int) -> None:
     if tag not in said:
         raise card.Ended("missing")
     if len(said[tag]) != size:
         raise card.Ended("malformed")
 
 
-def _cryptogram(said):
+def _cryptogram(said: "dict[int, bytes]") -> int:
     """AAC, TC or ARQC: from 9F27, or where the card sends none from the first CVR byte in 9F10."""
     if 0x9F10 not in said:
         raise card.Ended("missing")
@@ -121,7 +121,7 @@ def _cryptogram(said):
     return kind
 
 
-def _records(said):
+def _records(said: "dict[int, bytes]") -> "Generator[bytes, bytes | None, None]":
     """Reads every record of the AFL."""
     locator = said.get(0x94, b"")
     if len(locator) % 4:
@@ -142,7 +142,7 @@ def _records(said):
         card.take(said, card.template(data, 0x70))
 
 
-def _identify(outcome, said, candidate):
+def _identify(outcome: result.Outcome, said: "dict[int, bytes]", candidate: "Candidate") -> None:
     """Who this card is. Card number and expiry from 5A, 5F24 and track 2, which must agree."""
     outcome.aid = hexlify(said[0x84]).decode().upper()
     outcome.kernel = hexlify(candidate.combination.application.kernel).decode().upper()
@@ -168,7 +168,7 @@ def _identify(outcome, said, candidate):
         outcome.sequence = "0" + sequence
 
 
-def _decide(outcome, kind, ctq, combination, today):
+def _decide(outcome: result.Outcome, kind: int, ctq: "bytes | None", combination: "Combination", today: str) -> None:
     if ctq is not None and len(ctq) != 2:
         raise card.Ended("malformed")
     if kind == AAC:
@@ -209,10 +209,10 @@ def expired(expiry: str, today: str) -> bool:
     return _century(expiry) < _century(today[:4])
 
 
-def _century(yymm):
+def _century(yymm: str) -> str:
     return ("20" if yymm[:2] < "50" else "19") + yymm
 
 
-def _end(outcome, why):
+def _end(outcome: result.Outcome, why: str) -> None:
     outcome.why = why
     outcome.status, outcome.message = card.REASONS[why][:2]

@@ -23,9 +23,10 @@ from firmware.iso8583.fields import UNIONPAY
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, NoReturn
 
-    Pack = Callable[[str], bytes]
-    Unpack = Callable[[bytes, str, int], tuple]
+    Pack = Callable[[Any], bytes]  # a str or bytes, as the field's coding has it
+    Unpack = Callable[[bytes, str, int], tuple[Any, int]]  # (message, the same in hex, place) -> value, place behind it
 
 MESSAGE_LIMIT = 4096  # bytes; the longest download block of any known host is below 1,100
 PLANS_LIMIT = 64  # kept lists of closures, so that made-up bitmaps cannot fill the memory
@@ -52,11 +53,11 @@ class Iso8583Error(ValueError):
         self.why = why
 
 
-def _refuse(field: int, why: str) -> None:
+def _refuse(field: int, why: str) -> "NoReturn":
     raise Iso8583Error(field, None, why)
 
 
-def _stop(field: int, at: int, why: str) -> None:
+def _stop(field: int, at: int, why: str) -> "NoReturn":
     raise Iso8583Error(field, at // 2, why)
 
 
@@ -69,17 +70,17 @@ def _digits_fixed(field: int, size: int, left: bool, pad: str) -> "tuple[Pack, U
     first = odd if not left else 0
     width = size + odd
 
-    def pack(value):
+    def pack(value: str) -> bytes:
         if len(value) != size or not value.isdigit():
             _refuse(field, why)
         return unhexlify(value)
 
-    def pack_odd(value):
+    def pack_odd(value: str) -> bytes:
         if len(value) != size or not value.isdigit():
             _refuse(field, why)
         return unhexlify(value + pad if left else pad + value)
 
-    def unpack(data, text, at):
+    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
         end = at + size
         value = text[at:end]
         if len(value) != size:
@@ -88,7 +89,7 @@ def _digits_fixed(field: int, size: int, left: bool, pad: str) -> "tuple[Pack, U
             _stop(field, at, "not BCD")
         return value, end
 
-    def unpack_odd(data, text, at):
+    def unpack_odd(data: bytes, text: str, at: int) -> "tuple[str, int]":
         value = text[at + first : at + first + size]
         if len(value) != size:
             _stop(field, at, "cut short")
@@ -104,7 +105,7 @@ def _length(field: int, prefix: int, size: int, most: int) -> "tuple[list[bytes]
     if prefix == 1:
         heads = _LENGTHS[: size + 1]
 
-        def read(data, at):
+        def read(data: bytes, at: int) -> int:
             count = _COUNTS[data[at >> 1]]
             if count < 0:
                 _stop(field, at, "length is not BCD")
@@ -116,7 +117,7 @@ def _length(field: int, prefix: int, size: int, most: int) -> "tuple[list[bytes]
 
     heads = [_LENGTHS[i // 100] + _LENGTHS[i % 100] for i in range(size + 1)]
 
-    def read_two(data, at):
+    def read_two(data: bytes, at: int) -> int:
         at >>= 1
         high = _COUNTS[data[at]]
         low = _COUNTS[data[at + 1]]
@@ -135,7 +136,7 @@ def _digits_variable(field: int, size: int, most: int, prefix: int, track: bool,
     why = "takes up to %d digits" % size
     skip = prefix * 2
 
-    def pack(value):
+    def pack(value: str) -> bytes:
         count = len(value)
         if count > size or not (value.isdigit() or count == 0):
             _refuse(field, why)
@@ -143,7 +144,7 @@ def _digits_variable(field: int, size: int, most: int, prefix: int, track: bool,
             value = value + pad if left else pad + value
         return heads[count] + unhexlify(value)
 
-    def pack_track(value):
+    def pack_track(value: str) -> bytes:
         count = len(value)
         if count > size:
             _refuse(field, why)
@@ -152,7 +153,7 @@ def _digits_variable(field: int, size: int, most: int, prefix: int, track: bool,
             value = value + pad if left else pad + value
         return heads[count] + unhexlify(value)
 
-    def unpack(data, text, at):
+    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
         count = read(data, at)
         at += skip
         end = at + count
@@ -178,7 +179,7 @@ def _digits_in_bytes(field: int, size: int, most: int, prefix: int, track: bool,
     why = "takes up to %d digits" % size
     skip = prefix * 2
 
-    def pack(value):
+    def pack(value: str) -> bytes:
         count = len(value)
         value = value.replace("=", "D") if track else value
         if count > size or not (track or value.isdigit() or count == 0):
@@ -189,7 +190,7 @@ def _digits_in_bytes(field: int, size: int, most: int, prefix: int, track: bool,
             value = value + pad if left else pad + value
         return heads[len(value) // 2] + unhexlify(value)
 
-    def unpack(data, text, at):
+    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
         end = at + skip + read(data, at) * 2
         at += skip
         if end > len(text):
@@ -211,19 +212,19 @@ def _text_fixed(field: int, size: int) -> "tuple[Pack, Unpack]":
     why = "needs %d ASCII characters" % size
     width = size * 2
 
-    def pack(value):
+    def pack(value: str) -> bytes:
         data = value.encode()
         # Other than ASCII takes more bytes than characters.
         if len(data) != size or len(value) != size:
             _refuse(field, why)
         return data
 
-    def unpack(data, text, at):
+    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
         begin = at >> 1
-        value = data[begin : begin + size]
-        if len(value) != size:
+        raw = data[begin : begin + size]
+        if len(raw) != size:
             _stop(field, at, "cut short")
-        value = value.decode()
+        value = raw.decode()
         if len(value) != size:
             _stop(field, at, "not ASCII")
         return value, at + width
@@ -235,20 +236,20 @@ def _text_variable(field: int, size: int, most: int, prefix: int) -> "tuple[Pack
     heads, read = _length(field, prefix, size, most)
     why = "takes up to %d ASCII characters" % size
 
-    def pack(value):
+    def pack(value: str) -> bytes:
         data = value.encode()
         count = len(data)
         if count > size or len(value) != count:
             _refuse(field, why)
         return heads[count] + data
 
-    def unpack(data, text, at):
+    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
         count = read(data, at)
         begin = (at >> 1) + prefix
-        value = data[begin : begin + count]
-        if len(value) != count:
+        raw = data[begin : begin + count]
+        if len(raw) != count:
             _stop(field, begin * 2, "cut short")
-        value = value.decode()
+        value = raw.decode()
         if len(value) != count:
             _stop(field, begin * 2, "not ASCII")
         return value, (begin + count) * 2
@@ -259,12 +260,12 @@ def _text_variable(field: int, size: int, most: int, prefix: int) -> "tuple[Pack
 def _bytes_fixed(field: int, size: int) -> "tuple[Pack, Unpack]":
     why = "needs %d bytes" % size
 
-    def pack(value):
+    def pack(value: bytes) -> bytes:
         if len(value) != size:
             _refuse(field, why)
         return bytes(value)
 
-    def unpack(data, text, at):
+    def unpack(data: bytes, text: str, at: int) -> "tuple[bytes, int]":
         begin = at >> 1
         end = begin + size
         value = data[begin:end]
@@ -279,13 +280,13 @@ def _bytes_variable(field: int, size: int, most: int, prefix: int, halves: bool)
     heads, read = _length(field, prefix, size * 2 if halves else size, most * 2 if halves else most)
     why = "takes up to %d bytes" % size
 
-    def pack(value):
+    def pack(value: bytes) -> bytes:
         count = len(value)
         if count > size:
             _refuse(field, why)
         return heads[count * 2 if halves else count] + bytes(value)
 
-    def unpack(data, text, at):
+    def unpack(data: bytes, text: str, at: int) -> "tuple[bytes, int]":
         count = read(data, at)
         if halves:
             count = (count + 1) // 2

@@ -23,6 +23,7 @@ from firmware.iso8583.codec import Codec, Iso8583Error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 # Class of the message, processing code, F60.1 -> name.
 TRANSACTIONS = {
@@ -85,37 +86,37 @@ def printable(data: "bytes | str") -> str:
     return "".join([chr(code) if 32 <= code < 127 else "." for code in (data.encode() if isinstance(data, str) else data)])
 
 
-def _size(value):
+def _size(value: "str | bytes") -> str:
     return "(%d %s)" % (len(value), "bytes" if isinstance(value, bytes) else "digits")
 
 
-def _money(text):
+def _money(text: str) -> str:
     return "%d.%02d" % (int(text) // 100, int(text) % 100) if text.isdigit() else printable(text)
 
 
-def _reason(code):
+def _reason(code: str) -> str:
     return "%s %s" % (printable(code), REASONS.get(code, "unknown reason"))
 
 
-def _code(code):
+def _code(code: str) -> str:
     row = codes.look_up(code)
     return "%s %s %s" % (printable(code), row.zh, row.en)
 
 
-def _entry(text):
+def _entry(text: str) -> str:
     entry, pin = unionpay.read_entry_mode(text)
     return "%s %s, %s" % (text, entry, "PIN not told" if pin is None else "PIN" if pin else "no PIN")
 
 
-def _parts(read):
-    def show(text):
+def _parts(read: "Callable[[str], tuple[str, ...]]") -> "Callable[[str], str]":
+    def show(text: str) -> str:
         return " ".join([part for part in read(text) if part])
 
     return show
 
 
 # Fields shown by their meaning.
-SHOWN = {
+SHOWN: "dict[int, Callable[[str], str]]" = {
     4: _money,
     22: _entry,
     39: _code,
@@ -124,7 +125,7 @@ SHOWN = {
 }
 
 
-def _keys(mti, value):
+def _keys(mti: str, value: bytes) -> str:
     if value[: len(unionpay.SEQUENCE)] == unionpay.SEQUENCE:
         return printable(value)
     if mti == "0810" and len(value) in unionpay.KEY_BLOCKS:
@@ -133,7 +134,7 @@ def _keys(mti, value):
     return _size(value)
 
 
-def _value(mti, field, mask, value, decode):
+def _value(mti: str, field: int, mask: str, value: "Any", decode: "Callable[[bytes], str] | None") -> str:
     if mask == "pan":
         return tags.mask_digits(value)
     if mask == "keys":

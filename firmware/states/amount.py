@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 class EnterAmount(Step):
+    """An entry of fen, up to `sale.maximum_fen`."""
+
     step = AMOUNT
     leads_to = ENDS + ("PresentCard",)
 

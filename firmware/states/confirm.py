@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 class ConfirmAmount(Step):
+    """Card and amount once more, before anything goes to the host."""
+
     step = CONFIRM
     leads_to = ENDS + ("EnterPin", "Authorise")
 

@@ -130,6 +130,8 @@ class _ByVault(OperatorNumber):
 
 
 class AddOperator(_ByVault):
+    """A new clerk: the vault gives him a password, then the store his record."""
+
     title = "menu.operator_add"
     method = "add_operator"
 
@@ -159,6 +161,8 @@ class RemoveOperator(_ByVault):
 
 
 class UnlockOperator(OperatorNumber):
+    """Ends the lock of an operator whom the one who is logged in may unlock."""
+
     title = "menu.operator_unlock"
 
     def check(self, number: str) -> str:
@@ -190,6 +194,7 @@ class OperatorList(Page):
 
 
 def unlock(terminal: "Terminal", number: str) -> State:
+    """Ends the lock of an operator, and says so."""
     terminal.operators.unlock(number)
     return Notice("menu.operator_unlock", (("operators.done", ("", number)),), sound="ok")
 

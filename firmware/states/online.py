@@ -18,6 +18,8 @@ PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 
 
 
 class Authorise(Step):
+    """The conversation with the host, from which no key leads away."""
+
     step = AUTHORISE
     leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance")
     deadline_ms = 1_200_000  # never reached: each wait of the conversation has its own limit

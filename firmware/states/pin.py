@@ -63,6 +63,8 @@ def ask_pin(terminal: "Terminal", draft: "Draft") -> "Work[str | tuple[str, str]
 
 
 class EnterPin(Step):
+    """Stars for the digits that the vault has taken."""
+
     step = PIN
     leads_to = ENDS + ("Authorise", "PinLeftOut", "NotSent", "EnterPin")
 

@@ -95,6 +95,7 @@ class PrintSlip(State):
         return type(self)(self.record, self.place, self.reprint)
 
     def following(self) -> "State | None":
+        """The next copy from its top."""
         return type(self)(self.record, self.place + 1, self.reprint)
 
     def on_cancel(self) -> "State | None":

@@ -19,6 +19,8 @@ WRONG_PIN = "55"
 
 
 class ResultPage(Page):
+    """What the host, or the way there, made of a transaction. result: None stands for an empty page."""
+
     deadline_ms = 60_000
 
     def __init__(self, result: "Result | None" = None) -> None:
@@ -99,11 +101,15 @@ class Unresolved(ResultPage):
 
 
 class BatchFull(Page):
+    """The batch holds as many transactions as `batch.limit` allows."""
+
     def screen(self) -> Screen:
         return Screen("batch.title", ("batch.full", "money.not_taken", "batch.do"), keys=OK, style="alert")
 
 
 class ReaderMissing(Page):
+    """There is no reader now, and this kind of transaction wants a card."""
+
     def screen(self) -> Screen:
         return Screen("card.trouble.title", ("card.trouble.reader", "money.not_taken", "card.do.reader"), keys=OK, style="alert")
 

@@ -14,6 +14,8 @@ ENDS = HOME + ("Cancelled",)
 
 
 class Step(State):
+    """step: its name, one of those in `transactions`. The transaction is `draft`."""
+
     step = ""
 
     @classmethod

@@ -52,6 +52,7 @@ class AskSupervisor(Secret):
         return self.approved()
 
     def approved(self) -> "State | None":
+        """His password was right: where that leads."""
         return self.terminal.after(SUPERVISOR)
 
     def on_cancel(self) -> "State | None":

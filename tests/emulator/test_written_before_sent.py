@@ -37,8 +37,8 @@ def traced_sale(folder, *program):
         shop.device.power_off()
     finally:
         shop.close()
-    end = "%d +++" % first
-    until(lambda: any(line.startswith(end) for line in trace.read_text().splitlines()))
+    end = [str(first), "+++"]  # strace pads a short number
+    until(lambda: any(line.split()[:2] == end for line in trace.read_text().splitlines()))
     return syscalls.read(trace.read_text().splitlines()), str(folder / "terminal" / "store.db-wal"), printer
 
 

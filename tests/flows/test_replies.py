@@ -6,7 +6,7 @@ from emulator.acquirer.keys import Engine
 from emulator.world import HOST, TERMINAL
 from firmware import events
 from firmware.draft import Draft
-from firmware.emv import outcome
+from firmware.emv import outcome, tlv
 from firmware.events import Event
 from firmware.iso8583 import frame, unionpay
 from firmware.states import pin
@@ -101,6 +101,16 @@ def test_a_reversal_says_why(rule, reason):
     assert [fields[39] for fields in of_type(heard, "0400")] == [reason]
 
 
+def test_a_reversal_that_the_host_refuses_is_asked_for_again_as_a_fault():
+    counter = shop()
+    heard = listen(counter)
+    counter.rules.add("next on sale silence")
+    counter.rules.add("next on reversal decline 96")
+    start(counter)
+    counter.walk(("已冲正", None))
+    assert [fields[39] for fields in of_type(heard, "0400")] == ["98", "06"] and counter.books_agree()
+
+
 def test_a_reversal_names_the_batch_and_trace_of_its_sale_though_a_new_batch_has_begun():
     counter = shop()
     counter.rules.add("next on sale silence")
@@ -116,21 +126,30 @@ def test_a_reversal_names_the_batch_and_trace_of_its_sale_though_a_new_batch_has
     assert unionpay.read_private60(first[60]).batch == record["batch"] == "000001" and first[11] == record["trace"]
 
 
-def test_the_card_is_told_of_the_limit_at_the_fen_at_which_a_pin_is_wanted():
-    told = {}
-    for fen in (100_000, 100_001):
-        counter = shop()
-        transmit = counter.reader.transmit
+@pytest.mark.parametrize("fen, wanted", [(100_000, False), (100_001, True)])
+def test_the_card_is_told_of_the_limit_at_the_fen_at_which_a_pin_is_wanted(fen, wanted):
+    counter = shop()
+    told = []
+    transmit = counter.reader.transmit
 
-        def carried(ticket, apdu, fen=fen, transmit=transmit):
-            if apdu[1] == 0xA8:
-                told[fen] = apdu[7:11]
-            transmit(ticket, apdu)
+    def carried(ticket, apdu):
+        if apdu[1] == 0xA8:
+            told.append(apdu[7:11])  # 9F66 comes first
+        transmit(ticket, apdu)
 
-        counter.reader.transmit = carried
-        start(counter, fen)
-        counter.until(lambda: counter.state in ("EnterPin", "NextCopy"))
-    assert not told[100_000][1] & 0x40 and told[100_001][1] & 0x40
+    counter.reader.transmit = carried
+    start(counter, fen)
+    counter.until(lambda: counter.state in ("EnterPin", "NextCopy"))
+    assert len(told) == 1 and bool(told[0][1] & 0x40) is wanted
+
+
+def test_no_two_taps_are_given_the_same_unpredictable_number():
+    counter = shop()
+    heard = listen(counter)
+    for _ in range(3):
+        counter.sell(100)
+    numbers = [dict(tlv.decode(fields[55]))[0x9F37] for fields in of_type(heard, "0200")]
+    assert len(set(numbers)) == 3 and all(len(number) == 4 for number in numbers)
 
 
 @pytest.mark.parametrize(
