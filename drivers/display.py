@@ -151,6 +151,8 @@ class _Oled:
         self._post = post
         self._part = part
         self._bus = bus
+        fonts = fonts or Fonts()
+        self.chinese = fonts.has_chinese
         self._renderer = Renderer(self.size, fonts)
         self._wire: Any = None
         self._panel: Any = None

@@ -55,6 +55,8 @@ def parse_stamp(text: str) -> "Date":
     when = (int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), int(text[12:]))
     if not (1 <= when[1] <= 12 and 1 <= when[2] <= 31 and when[3] < 24 and when[4] < 60 and when[5] < 60):
         raise ValueError("not a date")
+    if date(seconds(when)) != when:  # 30 February
+        raise ValueError("not a day of its month")
     return when
 
 

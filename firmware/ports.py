@@ -50,6 +50,7 @@ class Display(Protocol):
     """
 
     size: "tuple[int, int]"  # (width, height) in pixels
+    chinese: bool  # whether it can draw Han characters; without, the texts are English
 
     def show(self, screen: "Screen") -> None:
         """Draws a resolved screen (`screens.texts`). The same picture again costs nothing."""
@@ -276,7 +277,7 @@ class Light(Protocol):
     """Four lamps as EMV's card-processing sequence has them (Book A, 9.3)."""
 
     def show(self, name: str) -> None:
-        """ "off", "idle" (first blinks), "ready" (first steady), "reading" (two), "done" (all four), "error" (last, red)."""
+        """ "off", "idle" (first blinks), "ready" (first steady), "reading" (two), "done" (all four), "error" (last alone)."""
 
 
 class Watchdog(Protocol):

@@ -71,7 +71,7 @@ class Terminal:
         self.tickets = Tickets()
         self.tasks = Tasks(ports, self.tickets, self.now_ms)
         self.parameter = Parameters(ports["store"], board.get("parameters"))
-        self.texts = Texts(self.parameter("language"))
+        self.texts = Texts(self.language)
         self.ledger = Ledger(ports["store"])
         self.operators = Operators(ports["store"], self.parameter, self.now_ms)
         self.calendar = calendar.Calendar(self._clock, self.parameter("time.zone_minutes"))
@@ -89,6 +89,12 @@ class Terminal:
         self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
         self._signing: Task | None = None  # the sign-on that goes on behind the pages
         self._keeping: Task | None = None  # what writes the locks down
+
+    @property
+    def language(self) -> str:
+        """The language in force: the parameter's, unless the panel has no glyphs for it."""
+        wanted = self.parameter("language")
+        return wanted if self.display.chinese else "en"
 
     # -- time
     def now_ms(self) -> int:
@@ -295,4 +301,5 @@ class Terminal:
 
     def money(self, key: str) -> str:
         """The key of a sentence about the money as the open transaction means it: to a void "not taken" is "the sale stands"."""
-        return GIVEN_BACK[key] if self.draft is not None and self.draft.row.sign < 0 else key
+        draft = self.draft
+        return GIVEN_BACK[key] if draft is not None and draft.row.sign < 0 and draft.original is not None else key

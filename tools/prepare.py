@@ -143,7 +143,9 @@ def prepare(purpose: str) -> int:
     for name in files:
         command += ["-r", str(ROOT / name)]
     if subprocess.call(command) != 0:
-        print("the Python packages could not be installed", file=sys.stderr)
+        print("the Python packages could not be installed:", file=sys.stderr)
+        print("the network is needed once, or PIP_INDEX_URL names a mirror", file=sys.stderr)
+        print("Python 包没有装上：需要联网一次，或用 PIP_INDEX_URL 指定镜像", file=sys.stderr)
         return 1
     return 0
 

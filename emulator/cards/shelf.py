@@ -34,7 +34,7 @@ ROWS = (
     ("second", "另一张借记卡 Second debit", DEBIT, "PBOC DEBIT", 19, "3606", 10_000_000, "by amount"),
     ("expired", "过期卡 Expired", DEBIT, "PBOC DEBIT", 19, "2305", 10_000_000, "by amount"),
     ("poor", "余额不足 Poor", DEBIT, "PBOC DEBIT", 19, "3311", 100, "by amount"),
-    ("pin-asking", "必输密码 Always PIN", DEBIT, "PBOC DEBIT", 19, "3409", 10_000_000, "always PIN"),
+    ("pin-asking", "需输密码 Always PIN", DEBIT, "PBOC DEBIT", 19, "3409", 10_000_000, "always PIN"),
     ("phone", "手机闪付 Phone", DEBIT, "UnionPay Pay", 19, "3303", 10_000_000, "device"),
     ("broken", "坏卡 Broken", DEBIT, "PBOC DEBIT", 19, "3512", 10_000_000, "by amount"),
 )

@@ -27,6 +27,7 @@ class StandIn:
 
     def __init__(self, world: Any, size: tuple[int, int] = (128, 64)) -> None:
         self.size = size
+        self.chinese = True
         self.state = "starting"
         self.screen: Screen | None = None
         self.shown = 0

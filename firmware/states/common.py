@@ -133,4 +133,4 @@ class Secret(State):
         """`left` tries are left, 0: locked."""
         if not left:
             return self.terminal.make_state("LockedOut", self.operator)
-        return Notice("password.title", ("password.wrong", ("password.left", left)), style="alert")
+        return Notice(self.title, ("password.wrong", ("password.left", left)), style="alert")

@@ -150,7 +150,7 @@ class NewPassword(State):
         if self.weak and self.stage == "new" and not self.count:
             hint = "password.weak"
         else:
-            hint = "password.forced" if self.operator else "password.rule"
+            hint = "" if self.stage == "repeat" else "password.forced" if self.operator else "password.rule"
         lines = (hint, "password." + self.stage, ("password.typed", ("", "*" * self.count)))
         return Screen("password.change", lines, keys=OK_CANCEL)
 

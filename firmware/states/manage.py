@@ -109,6 +109,8 @@ class _ByVault(OperatorNumber):
     """The vault must do it first: it keeps the passwords."""
 
     method = ""
+    done = ""
+    hints = ()  # type: tuple[str, ...]
 
     def do(self, number: str) -> "State | None":
         self.number = number
@@ -123,7 +125,7 @@ class _ByVault(OperatorNumber):
         if not good:
             return Notice(self.title, ("why.keys",), style="alert")
         self.write(self.number)
-        return Notice(self.title, (("operators.done", ("", self.number)),), sound="ok")
+        return Notice(self.title, ((self.done, ("", self.number)),) + self.hints, sound="ok")
 
     def write(self, number: str) -> None:
         """What the store keeps of it."""
@@ -133,6 +135,8 @@ class AddOperator(_ByVault):
     """A new clerk: the vault gives him a password, then the store his record."""
 
     title = "menu.operator_add"
+    done = "operators.added"
+    hints = ("operators.first_password",)
     method = "add_operator"
 
     def check(self, number: str) -> str:
@@ -148,6 +152,7 @@ class RemoveOperator(_ByVault):
     """The store first: whoever is not in it cannot log in, even if the vault could not forget him."""
 
     title = "menu.operator_remove"
+    done = "operators.removed"
     method = "remove_operator"
 
     def check(self, number: str) -> str:
@@ -196,13 +201,13 @@ class OperatorList(Page):
 def unlock(terminal: "Terminal", number: str) -> State:
     """Ends the lock of an operator, and says so."""
     terminal.operators.unlock(number)
-    return Notice("menu.operator_unlock", (("operators.done", ("", number)),), sound="ok")
+    return Notice("menu.operator_unlock", (("operators.unlocked", ("", number)),), sound="ok")
 
 
 def other_language(terminal: "Terminal") -> State:
     """Chinese to English and back."""
     terminal.parameter.set("language", "en" if terminal.parameter("language") == "zh" else "zh")
-    terminal.texts = Texts(terminal.parameter("language"))
+    terminal.texts = Texts(terminal.language)
     return Notice("menu.language", ("manage.done",), sound="ok")
 
 

@@ -65,6 +65,7 @@ MENUS = {
         ("menu.operator_list", (), lambda t: manage.OperatorList()),
     ),
 }
+SUBMENUS = {"query": "menu.query", "print": "menu.print", "manage": "menu.manage", "operators": "menu.operators"}
 MAIN = {"00": "supervisor", "99": "system"}
 
 
@@ -108,7 +109,8 @@ class Menu(State):
         else:
             state = ""
         more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 else ""
-        return Screen(("menu.heading", ("", terminal.operator), state, more), menu=rows)
+        heading = SUBMENUS[self.name] if self.name in SUBMENUS else ("menu.operator", ("", terminal.operator))
+        return Screen(("menu.heading", heading, state, more), menu=rows)
 
     def on_digit(self, digit: int) -> "State | None":
         if not 1 <= digit <= len(self.items):
@@ -126,7 +128,7 @@ class Menu(State):
         return self.on_cancel()
 
     def on_cancel(self) -> "State | None":
-        if self.name not in ("clerk", "supervisor", "system"):
+        if self.name in SUBMENUS:
             return home(self.terminal)
         return None
 

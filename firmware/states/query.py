@@ -19,10 +19,10 @@ PAGE = 4
 
 
 def mark(record: "Record") -> str:
-    """One letter for what became of it."""
+    """The key of the sign for what became of it, "" for a plain approval."""
     if record["phase"] == "approved":
-        return "X" if record.get("void") else ""
-    return {"declined": "-", "reversed": "R"}.get(record["phase"], "?")
+        return "mark.voided" if record.get("void") else ""
+    return {"declined": "mark.declined", "reversed": "mark.reversed"}.get(record["phase"], "mark.unknown")
 
 
 def records_page(records: "list[Record]") -> "list[tuple[str, Wording]]":
@@ -30,7 +30,8 @@ def records_page(records: "list[Record]") -> "list[tuple[str, Wording]]":
     rows: list[tuple[str, Wording]] = []
     for place, record in enumerate(records):
         sign = "-" if record["kind"] == "void" else ""
-        rows.append((str(place + 1), ("", "%s %s%s%s" % (record["trace"], sign, yuan(record["fen"]), mark(record)))))
+        amount = ("", "%s %s%s" % (record["trace"], sign, yuan(record["fen"])))
+        rows.append((str(place + 1), ("query.row", amount, mark(record))))
     return rows
 
 

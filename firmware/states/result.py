@@ -40,7 +40,7 @@ class Declined(ResultPage):
 
     def screen(self) -> Screen:
         code = codes.look_up(self.result.code if self.result is not None else "")
-        language = 0 if self.terminal.parameter("language") == "zh" else 1
+        language = 0 if self.terminal.language == "zh" else 1
         do = "declined.again" if self._again() else ("", codes.ACTIONS[code.action][language])
         lines = (("", (code.zh, code.en)[language]), self.terminal.money("money.not_taken"), do)
         return Screen(("declined.title", ("", code.code)), lines, keys=OK_CANCEL if self._again() else OK, style="alert")

@@ -201,5 +201,9 @@ class ConfirmOriginal(Step):
             draft.pan, draft.expiry = card
         return terminal.after(ORIGINAL)
 
+    def on_cancel(self) -> "State | None":
+        self.draft.original = self.record  # so that the page says what stands
+        return super().on_cancel()
+
     def on_back(self) -> "State | None":
         return FindOriginal()

@@ -62,7 +62,7 @@ wait screen 请挥卡
 tap debit
 wait screen 请取走卡片
 remove card
-wait screen 无密码
+wait screen 无则按确认
 keys {WRONG_PIN} ENTER
 wait screen 密码错误
 keys ENTER
@@ -70,7 +70,7 @@ wait screen 请挥卡
 tap debit
 wait screen 请取走卡片
 remove card
-wait screen 无密码
+wait screen 无则按确认
 keys {PINS["debit"]} ENTER
 wait screen 请撕下
 keys ENTER
@@ -87,7 +87,7 @@ wait screen 请挥卡
 tap credit
 wait screen 请取走卡片
 remove card
-wait screen 无密码
+wait screen 无则按确认
 keys PIN:credit ENTER
 wait screen 49,987.66
 keys ENTER

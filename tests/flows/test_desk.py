@@ -14,7 +14,7 @@ def test_a_voided_sale_is_marked_in_the_list_and_adds_nothing_to_the_totals(coun
     counter.sell(1234)
     counter.sell(500)
     void(counter, "000002")
-    counter.walk(("6 管理", "4"), ("交易明细", "1"), ("-12.34 5.00 12.34X", "CANCEL"), ("6 管理", "4"), ("按凭证号", "3"))
+    counter.walk(("6 管理", "4"), ("交易明细", "1"), ("-12.34 5.00 12.34撤", "CANCEL"), ("6 管理", "4"), ("按凭证号", "3"))
     counter.until(lambda: counter.state == "Totals")
     assert counter.screen.big == yuan(500) and counter.terminal.ledger.totals() == {"sale": [2, 1734], "void": [1, 1234]}
 

@@ -399,7 +399,7 @@ def test_a_bypassed_pin_is_not_claimed_in_the_chip_data():
     counter.log_in()
     told = []
     counter.acquirer.log = lambda kind, text: told.append(text)
-    counter.walk(("管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "ENTER"), ("未输入密码", "ENTER"))
+    counter.walk(("管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", "ENTER"), ("未输入密码", "ENTER"))
     counter.until("请撕下")
     assert any("0200" in text and "9F34 CVM Results: 3F0000" in text for text in told)
 

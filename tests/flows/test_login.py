@@ -81,12 +81,12 @@ def test_the_right_password_starts_the_count_anew(world):
 def test_the_supervisor_unlocks_a_clerk_and_99_unlocks_the_supervisor(world):
     locked(world)
     world.log_in("00", "123456")
-    world.walk(("柜员管理", "1"), ("解锁柜员", "3"), ("请输入柜员号", "01 ENTER"), ("柜员01 完成", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
+    world.walk(("柜员管理", "1"), ("解锁柜员", "3"), ("请输入柜员号", "01 ENTER"), ("01 已解锁", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
     for _ in range(4):
         world.walk(("操作员号", "00 ENTER"), ("请输入6位密码", "111111 ENTER"), ("密码错误", "ENTER"))
     world.walk(("操作员号", "00 ENTER"), ("请输入6位密码", "111111 ENTER"), ("操作员已锁定 管理员99", "ENTER"))
     world.log_in("99", "12345678")
-    world.walk(("解锁主管00", "1"), ("柜员00 完成", "ENTER"), ("管理", "4"), ("签到", "5"))
+    world.walk(("解锁主管00", "1"), ("00 已解锁", "ENTER"), ("管理", "4"), ("签到", "5"))
     world.log_in("00", "123456")
 
 
@@ -123,11 +123,11 @@ def test_who_does_not_change_the_factory_password_does_not_get_in():
 
 def test_an_added_operator_logs_in_and_a_removed_one_does_not(world):
     world.log_in("00", "123456")
-    world.walk(("柜员管理", "1"), ("增加柜员", "1"), ("请输入柜员号", "02 ENTER"), ("柜员02 完成", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
+    world.walk(("柜员管理", "1"), ("增加柜员", "1"), ("请输入柜员号", "02 ENTER"), ("柜员02 已增加 初始密码", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
     world.log_in("02", "0000")
     world.walk(("6 管理", "6"), ("签到", "5"))
     world.log_in("00", "123456")
-    world.walk(("柜员管理", "1"), ("删除柜员", "2"), ("请输入柜员号", "02 ENTER"), ("柜员02 完成", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
+    world.walk(("柜员管理", "1"), ("删除柜员", "2"), ("请输入柜员号", "02 ENTER"), ("柜员02 已删除", "ENTER"), ("柜员管理", "4"), ("签到", "5"))
     world.walk(("操作员号", "02 ENTER"), ("没有这个操作员", None))
 
 
@@ -189,3 +189,15 @@ def test_a_new_password_that_cannot_be_kept_says_so_and_the_old_one_opens(world)
     world.vault.full = True
     world.walk(("再输入", "2580 ENTER"), ("存储已满 密码没有改变", "ENTER"), ("6 管理", "6"), ("签到", "5"))
     world.log_in()
+
+
+def test_a_panel_without_chinese_glyphs_speaks_english_whatever_the_parameter_says():
+    world = Counter()
+    world.display.chinese = False
+    world.power_on()
+    world.walk(("Operator:", "01 ENTER"), ("Enter 4 digits", "0000 ENTER"), ("Sale Void", None))
+
+
+def test_a_void_given_up_before_its_sale_is_named_speaks_of_no_sale(world):
+    world.log_in()
+    world.walk(("6 管理", "2"), ("请输入6位密码", "CANCEL"), ("没有送往银行 未扣款", None))

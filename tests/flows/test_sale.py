@@ -37,7 +37,7 @@ def test_the_slip_says_what_the_ledger_says_field_by_field(counter):
 def test_a_pin_is_asked_for_above_a_thousand_yuan_and_not_at_it(counter, fen, asked):
     counter.walk(("6 管理", "1"), ("请输入金额", "%d ENTER" % fen), ("请挥卡", tap("debit")))
     if asked:
-        counter.walk(("无密码请直接按确认", counter.shelf.card("debit").pin + " ENTER"))
+        counter.walk(("无则按确认", counter.shelf.card("debit").pin + " ENTER"))
     counter.walk(("请撕下", "ENTER"), ("6 管理", None))
     assert counter.record()["pin"] is asked and counter.record()["phase"] == "approved"
     assert ("已验证密码" in counter.paper) is asked
@@ -47,7 +47,7 @@ def test_a_pin_is_asked_for_above_a_thousand_yuan_and_not_at_it(counter, fen, as
 def test_the_limit_without_pin_is_a_parameter():
     counter = Counter(parameters={"pin.free_fen": 500})
     counter.log_in()
-    counter.walk(("6 管理", "1"), ("请输入金额", "501 ENTER"), ("请挥卡", tap("debit")), ("无密码", None))
+    counter.walk(("6 管理", "1"), ("请输入金额", "501 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", None))
 
 
 def test_a_card_that_asks_for_a_pin_gets_one_below_the_limit(counter):
@@ -64,7 +64,7 @@ def test_a_phone_that_verified_its_holder_needs_no_pin_above_the_limit(counter):
 
 
 def test_only_stars_of_a_pin_are_shown_and_clear_and_back_work(counter):
-    counter.walk(("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "12"), ("密码: **", "BACK"))
+    counter.walk(("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", "12"), ("密码: **", "BACK"))
     assert "密码: *" in counter.text and "**" not in counter.text
     counter.type("3 CLEAR")
     assert "*" not in counter.text
@@ -75,14 +75,14 @@ def test_a_pin_is_asked_for_only_when_the_card_has_left(counter):
     counter.run(20_000)
     assert "请取走卡片" in counter.text
     counter.take()
-    counter.walk(("无密码", None))
+    counter.walk(("无则按确认", None))
 
 
 def test_a_wrong_pin_offers_the_amount_again_with_a_new_trace_three_times(counter):
     counter.walk(("6 管理", "1"), ("请输入金额", "100001 ENTER"))
     traces = []
     for left in (2, 1, 0):
-        counter.walk(("请挥卡 1,000.01", tap("debit")), ("无密码", "000000 ENTER"), ("交易失败 55 密码错误 未扣款", None))
+        counter.walk(("请挥卡 1,000.01", tap("debit")), ("无则按确认", "000000 ENTER"), ("交易失败 55 密码错误 未扣款", None))
         traces.append(counter.record()["trace"])
         assert ("重新输密码" in counter.text) == bool(left)
         counter.type("ENTER")
@@ -91,13 +91,13 @@ def test_a_wrong_pin_offers_the_amount_again_with_a_new_trace_three_times(counte
 
 
 def test_the_right_pin_after_a_wrong_one_is_approved(counter):
-    counter.walk(("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "000000 ENTER"), ("55", "ENTER"))
-    counter.walk(("请挥卡", tap("debit")), ("无密码", counter.shelf.card("debit").pin + " ENTER"), ("请撕下", None))
+    counter.walk(("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", "000000 ENTER"), ("55", "ENTER"))
+    counter.walk(("请挥卡", tap("debit")), ("无则按确认", counter.shelf.card("debit").pin + " ENTER"), ("请撕下", None))
 
 
 def test_confirm_on_an_empty_pin_page_says_so_and_goes_on_without(counter):
-    counter.walk(("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "ENTER"))
-    counter.walk(("未输入密码 将不带密码交易", "BACK"), ("无密码", "ENTER"), ("未输入密码", "ENTER"), ("请撕下", "ENTER"), ("6 管理", None))
+    counter.walk(("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", "ENTER"))
+    counter.walk(("未输入密码 将不带密码交易", "BACK"), ("无则按确认", "ENTER"), ("未输入密码", "ENTER"), ("请撕下", "ENTER"), ("6 管理", None))
     assert counter.record()["pin"] is False
     assert "持卡人签名" in counter.paper
 
@@ -115,8 +115,8 @@ def test_without_bypass_the_pin_page_stays():
     [
         (("6 管理", "1"), ("请输入金额", "123 CANCEL")),
         (("6 管理", "1"), ("请输入金额", "123 ENTER"), ("请挥卡", "CANCEL")),
-        (("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "12 CANCEL")),
-        (("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "ENTER"), ("未输入密码", "CANCEL")),
+        (("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", "12 CANCEL")),
+        (("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", "ENTER"), ("未输入密码", "CANCEL")),
     ],
     ids=["amount", "tap", "PIN", "PIN left out"],
 )

@@ -65,7 +65,7 @@ def test_a_board_without_a_printer_lists_nothing_to_print():
 
 def test_only_the_merchants_copy_is_signed(counter):
     counter.walk(
-        ("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无密码", "ENTER"), ("未输入密码", "ENTER")
+        ("6 管理", "1"), ("请输入金额", "100001 ENTER"), ("请挥卡", tap("debit")), ("无则按确认", "ENTER"), ("未输入密码", "ENTER")
     )
     counter.walk(("请撕下", "ENTER"), ("6 管理", None))
     merchant, customer = counter.paper.split("持卡人存根")

@@ -134,7 +134,7 @@ function drawScreen(screen) {
 function drawLamps(leds) {
   const names = Object.keys(leds);
   const box = $("lamps");
-  if (box.children.length !== names.length) box.replaceChildren(...names.map((_, i) => make("i", { class: i === names.length - 1 ? "red" : "" })));
+  if (box.children.length !== names.length) box.replaceChildren(...names.map((_, i) => make("i", {})));
   names.forEach((name, i) => box.children[i].classList.toggle("lit", leds[name]));
   box.setAttribute("aria-label", "指示灯 Lamps: " + (names.filter((name) => leds[name]).join(" ") || "—"));
 }
