@@ -220,13 +220,11 @@ _BLANKS = {
     "STATE": r"(on|off|crashed)",
     "N": r"(\d{1,6})",
 }
-_PATTERNS = [
-    (re.compile(r"\s+".join(_BLANKS.get(word) or re.escape(word) for word in form.split())), do) for form, do in FORMS
-]
+_PATTERNS = [(re.compile(r"\s+".join(_BLANKS.get(word) or re.escape(word) for word in form.split())), do) for form, do in FORMS]
 
 
 def fen(amount: str) -> int:
-    """"12.34" is 1234."""
+    """ "12.34" is 1234."""
     return int(amount.replace(".", ""))
 
 

@@ -41,9 +41,12 @@ def test_the_year_of_a_host_is_the_nearest(board, mmdd, hhmmss, expected):
     assert it.now() == expected and it.trusted
 
 
-@pytest.mark.parametrize(
-    "mmdd, hhmmss", [("", ""), ("1320", "101112"), ("1120", "256161"), ("11a0", "101112"), ("0000", "000000"), ("0230", "101112"), ("0431", "101112")]
-)
+NO_DATES = (
+    ("", ""), ("1320", "101112"), ("1120", "256161"), ("11a0", "101112"), ("0000", "000000"), ("0230", "101112"), ("0431", "101112"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("mmdd, hhmmss", NO_DATES)
 def test_what_is_no_date_is_refused_and_changes_nothing(mmdd, hhmmss):
     it = calendar.Calendar(Clock(1_790_000_000), 480)
     before = it.now()
