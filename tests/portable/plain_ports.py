@@ -210,6 +210,7 @@ class Display:
     """Keeps the screen."""
 
     size = (128, 64)
+    chinese = True
 
     def __init__(self):
         self.screen = None
