@@ -1,6 +1,6 @@
 """The main job without a window: switches the device on, logs in, sells 12.34 by tapping a card.
 
-    python -m tools.demo [SCRIPT]       default: emulator/scripts/sale.txt, sale-en.txt without Chinese fonts
+    python -m tools.demo [SCRIPT]       default: emulator/scripts/sale.txt, english/sale.txt without Chinese fonts
 
 Prints each step, each new screen in words and as it looks on the panel, and the slip. The device is a new one, at the wire,
 with cards and an acquirer of its own; nothing of it is kept. Exit status 1 when a step does not come out as written.
@@ -45,7 +45,7 @@ class Teller:
 
 
 def main(argv: list[str]) -> int:
-    path = Path(argv[0]) if argv else SCRIPTS / ("sale.txt" if Fonts().has_chinese else "sale-en.txt")
+    path = Path(argv[0]) if argv else SCRIPTS / ("sale.txt" if Fonts().has_chinese else "english/sale.txt")
     with tempfile.TemporaryDirectory(prefix="kaifu-") as folder, Device(folder) as device:
         teller = Teller(device)
         try:
