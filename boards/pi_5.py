@@ -2,6 +2,7 @@
 
 GPIO14, 15 are /dev/ttyAMA0 here; /dev/serial0 is the debug connector and is not used. RPi.GPIO does not know this
 board: the package rpi-lgpio gives the same module. The lamps sit on the pins of SPI0, which is off.
+The chip reader has uart4 (GPIO12, 13); the stripe reader is one that types, in a USB socket that is named by its place.
 """
 
 KEYS_4X4 = (
@@ -20,12 +21,15 @@ BOARD = {
         "i2c1": {"node": "/dev/i2c-1", "hz": 400000, "pins": (2, 3)},
         "uart0": {"node": "/dev/ttyAMA0", "pins": (14, 15)},
         "uart2": {"node": "/dev/ttyAMA2", "pins": (4, 5)},
+        "uart4": {"node": "/dev/ttyAMA4", "pins": (12, 13)},
         "gpio": {},
     },
     "parts": {
         "display": {"driver": "ssd1306", "bus": "i2c1", "address": 0x3C, "size": (128, 64)},
         "keypad": {"driver": "matrix", "rows": (17, 27, 22, 23), "columns": (24, 25, 6, 16), "keys": KEYS_4X4},
         "contactless": {"driver": "pn532", "bus": "uart0", "baud": 921600, "reset": 20},
+        "chip": {"driver": "ccid", "bus": "uart4", "profile": "sec1210"},
+        "stripe": {"driver": "hid", "node": "/dev/input/by-path/platform-xhci-hcd.0-usb-0:1:1.0-event-kbd"},
         "printer": {"driver": "escpos", "bus": "uart2", "baud": 115200, "profile": "csn-a2"},
         "sound": {"driver": "buzzer", "pin": 18},
         "light": {"driver": "lamps", "pins": (10, 9, 11, 8)},
@@ -45,6 +49,7 @@ BOARD = {
             "dtparam=spi=off",
             "dtoverlay=uart0-pi5",
             "dtoverlay=uart2-pi5",
+            "dtoverlay=uart4-pi5",
             "dtparam=watchdog=on",
         )),
         ("/boot/firmware/cmdline.txt", (
@@ -53,7 +58,7 @@ BOARD = {
         ("shell", (
             "apt-get install python3-rpi-lgpio",
             "systemctl mask --now serial-getty@ttyAMA0",
-            "usermod -aG i2c,gpio,dialout kaifu",
+            "usermod -aG i2c,gpio,dialout,input kaifu",
         )),
     ),
 }  # fmt: skip

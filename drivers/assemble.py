@@ -25,7 +25,7 @@ SERVICES: dict[str, Callable[[Assembly], tuple]] = {
     "log": lambda a: (a.folder,),
 }
 FIRST = ("log", "clock", "random", "text", "store", "display", "keypad", "vault", "light", "sound", "watchdog", "link")
-LATER = ("contactless", "printer")
+LATER = ("contactless", "chip", "stripe", "printer")
 
 
 class Assembly:
@@ -74,6 +74,8 @@ class Assembly:
     def start_rest(self) -> None:
         """Makes and starts what it does not."""
         self._make_all(LATER)
+        if "chip" in self.ports and "vault" in self.ports:
+            self.ports["vault"].attach_chip(self.ports["chip"])
         self._start(LATER)
 
     def _start(self, names: tuple[str, ...]) -> None:

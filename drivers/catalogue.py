@@ -101,6 +101,8 @@ def key_rows(value):
 
 # The rows of `drivers/escpos.py`, which is not loaded to check a board.
 PROFILES = ("csn-a2", "epson-tm", "generic-58", "raster-58")
+# Those of `drivers/chip.py`.
+CHIP_PROFILES = ("sec1210", "gempc-twin", "short-apdu")
 ADDRESS = whole(0x08, 0x77)
 PANEL = {"address": ADDRESS, "size": one_of((128, 64), (256, 64), (128, 128))}
 PANEL_TAKES = {"rotate": whole(0, 3), "contrast": whole(0, 255)}
@@ -112,6 +114,10 @@ ROWS = (
         {"rows": pins, "columns": pins, "keys": key_rows}, {}),
     Row("contactless", "pn532", "drivers.nfc", "Pn532", "uart",
         {}, {"baud": one_of(115200, 230400, 460800, 921600), "reset": pin}),
+    Row("chip", "ccid", "drivers.chip", "CcidReader", "uart", {"profile": one_of(*CHIP_PROFILES)}, {}),
+    Row("stripe", "serial", "drivers.stripe", "SerialStripe", "uart",
+        {}, {"baud": one_of(1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)}),
+    Row("stripe", "hid", "drivers.stripe_hid", "HidStripe", "", {"node": node}, {}),
     Row("printer", "escpos", "drivers.printer", "EscposPrinter", "uart",
         {"baud": one_of(9600, 19200, 38400, 57600, 115200), "profile": one_of(*PROFILES)}, {"pace": flag}),
     Row("sound", "buzzer", "drivers.sound", "PwmBuzzer", "gpio", {"pin": pin}, {}),

@@ -58,19 +58,29 @@ def ecb_mac(key: Cipher, data: bytes) -> bytes:
 
 def pin_block(pin: bytearray, pan: str) -> bytearray:
     """The clear format 0 block, 8 bytes, for the caller to wipe. pin: ASCII digits; pan: the whole card number."""
+    block = plain_block(0, pin)
+    try:
+        account = bytes.fromhex("0000" + checked_pan(pan)[-13:-1])
+    except ValueError:
+        cleanse(block)
+        raise
+    for at in range(8):
+        block[at] ^= account[at]
+    return block
+
+
+def plain_block(form: int, pin: bytearray) -> bytearray:
+    """Format and number of digits, the digits, F to 8 bytes: format 2 as it is, format 0 before the card number."""
     if not PIN_DIGITS[0] <= len(pin) <= PIN_DIGITS[1] or not pin.isdigit():
         raise ValueError("a PIN has 4 to 12 digits")
     block = bytearray(b"\xff" * 8)
-    block[0] = len(pin)
+    block[0] = form << 4 | len(pin)
     for place, digit in enumerate(pin):
         at = 1 + place // 2
         if place % 2:
             block[at] = block[at] & 0xF0 | digit & 0x0F
         else:
             block[at] = (digit & 0x0F) << 4 | 0x0F
-    account = bytes.fromhex("0000" + checked_pan(pan)[-13:-1])
-    for at in range(8):
-        block[at] ^= account[at]
     return block
 
 

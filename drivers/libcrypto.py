@@ -1,8 +1,8 @@
 """The system's OpenSSL (libcrypto 3 or 1.1), called through ctypes.
 
-Block ciphers and authenticated encryption only; hashes, HMAC and PBKDF2 are in the standard library. No cipher is
-written here. The library is opened by its soname at first use (`ctypes.util.find_library` starts a compiler and
-takes 20 ms) and only functions that 1.1 and 3 share are bound.
+Block ciphers, authenticated encryption and RSA's public operation only; hashes, HMAC and PBKDF2 are in the standard
+library. No cipher is written here. The library is opened by its soname at first use (`ctypes.util.find_library`
+starts a compiler and takes 20 ms) and only functions that 1.1 and 3 share are bound.
 
     cipher  key bytes    block  standard
     tdes    8, 16, 24    8      ISO/IEC 18033-3 4.2 (TDEA). 8: single DES, as EDE with K,K,K, because OpenSSL 3 keeps
@@ -10,6 +10,7 @@ takes 20 ms) and only functions that 1.1 and 3 share are bound.
     aes     16, 24, 32   16     FIPS 197
     sm4     16           16     GB/T 32907-2016; some distributions build OpenSSL without it
     gcm     16, 24, 32   1      AES-GCM, NIST SP 800-38D, 12-byte nonce, 16-byte tag
+    rsa     1 to 512     key    RSAEP, IETF RFC 8017 5.1.1: no padding of its own
 
 Secrets travel in `bytearray`, which `cleanse` can wipe; `bytes` cannot be wiped. Every context is freed through
 EVP_CIPHER_CTX_free, which wipes the key schedule.
@@ -44,6 +45,14 @@ FUNCTIONS = {
     "EVP_CipherUpdate": (_I, (_P, _P, _P, _P, _I)),
     "EVP_CipherFinal_ex": (_I, (_P, _P, _P)),
     "OPENSSL_cleanse": (None, (_P, _N)),
+    "BN_CTX_new": (_P, ()),
+    "BN_CTX_free": (None, (_P,)),
+    "BN_new": (_P, ()),
+    "BN_bin2bn": (_P, (_P, _I, _P)),
+    "BN_cmp": (_I, (_P, _P)),
+    "BN_mod_exp": (_I, (_P, _P, _P, _P, _P)),
+    "BN_bn2binpad": (_I, (_P, _P, _I)),
+    "BN_clear_free": (None, (_P,)),
 }
 
 
@@ -247,6 +256,37 @@ def gcm_open(key: "bytes | bytearray", nonce: bytes, sealed: "bytes | bytearray"
     with _Gcm(key, nonce, False) as gcm:
         gcm.expect(bytes(sealed[-TAG_BYTES:]))
         return gcm.run(header, sealed[:-TAG_BYTES])
+
+
+MAX_RSA_BYTES = 512
+
+
+def rsa_public(modulus: bytes, exponent: int, block: "bytes | bytearray") -> bytes:
+    """`block`, as long as the modulus and below it as a number, raised to the exponent: RSA without padding.
+
+    What is in `block` leaves no copy behind. Raises CryptoError.
+    """
+    size = len(modulus)
+    if not 0 < size <= MAX_RSA_BYTES or len(block) != size or exponent < 1:
+        raise CryptoError("rsa: %d bytes under a modulus of %d" % (len(block), size))
+    lib = library()
+    power = exponent.to_bytes((exponent.bit_length() + 7) // 8, "big")
+    numbers, context = [], lib.BN_CTX_new()
+    try:
+        for data in (block, power, modulus):
+            numbers.append(lib.BN_bin2bn(_view(data), len(data), None))
+        numbers.append(lib.BN_new())
+        base, raised, divisor, result = numbers
+        out = ctypes.create_string_buffer(size)
+        if lib.BN_cmp(base, divisor) >= 0 or lib.BN_mod_exp(result, base, raised, divisor, context) != 1:
+            raise CryptoError("rsa: the modulus is none, or not above the block")
+        if lib.BN_bn2binpad(result, out, size) != size:
+            raise CryptoError("rsa: libcrypto failed")
+        return out.raw
+    finally:
+        for number in numbers:
+            lib.BN_clear_free(number)
+        lib.BN_CTX_free(context)
 
 
 class _Gcm:

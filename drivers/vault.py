@@ -2,13 +2,16 @@
 
 While a secret is typed the keypad belongs to the vault, and the firmware hears numbers of digits only:
 
-    state      event                          next
-    none       enter_pin, enter_password      typing: the keypad is borrowed
-    typing     digit, CLEAR, BACK             typing: SECRET_TYPED(n)
-    typing     ENTER, CANCEL                  ending: keys are swallowed
-    ending     its work is done               none: the keypad is given back, then the answer
-    any        stop(ticket)                   none: the keypad is given back, no answer
-    any        wipe()                         none: VAULT_REFUSED("wiped")
+    state      event                                   next
+    none       enter_pin, verify_pin, enter_password   typing: the keypad is borrowed
+    typing     digit, CLEAR, BACK                      typing: SECRET_TYPED(n)
+    typing     ENTER, CANCEL                           ending: keys are swallowed
+    ending     its work is done                        none: the keypad is given back, then the answer
+    any        stop(ticket)                            none: the keypad is given back, no answer
+    any        wipe()                                  none: VAULT_REFUSED("wiped")
+
+The work on an offline PIN is to send it to the chip and wait for its answer: the vault does so itself, through the
+`carry` of the chip reader that `attach_chip` has told it of, and wipes the command when the chip has answered.
 
 A second entry ends the first with SECRET_STOPPED("cancel"). New working keys hold from VAULT_DONE on.
 
@@ -22,7 +25,7 @@ import hmac
 import threading
 from collections.abc import Callable
 
-from drivers import cup_keys
+from drivers import cup_keys, offline_pin
 from drivers.key_box import KINDS, KeyBox, Refused, checked_slots, password_digits, password_fits
 from drivers.libcrypto import cleanse
 from drivers.secret_entry import READY, STOPPED_CANCEL, TYPED, SecretEntry
@@ -38,6 +41,7 @@ from firmware.events import (
 Job = Callable[[], None]
 
 PURPOSES = ("check", "new", "repeat")
+STOPPED_LOST = "lost"
 
 
 class Vault:
@@ -45,23 +49,32 @@ class Vault:
 
     quick(job)   does a job of microseconds, at once or later.
     slow(job)    does a job of milliseconds (a hash, a sync) later, one after the other, and not in the keypad's thread.
+    random       random(n) -> n unpredictable bytes.
     """
 
     mode = "software"
     approved = False
 
-    def __init__(self, post, keys: KeyBox, keypad, quick: "Callable[[Job], object]", slow: "Callable[[Job], object]") -> None:
+    def __init__(
+        self, post, keys: KeyBox, keypad, quick: "Callable[[Job], object]", slow: "Callable[[Job], object]", random
+    ) -> None:
         self._post = post
         self._quick = quick
         self._slow = slow
         self._keys = keys
         self._keypad = keypad
+        self._fill = random
+        self._chip = None
         self._guard = threading.RLock()
         self._lending = threading.Lock()
         self._borrowed = False
         self._typing = None  # the entry that the keys go to
         self._open = None  # the entry that is owed an answer: the same, or one that is ending
         self._chosen = None  # (operator, password record) between "new" and "repeat"
+
+    def attach_chip(self, chip) -> None:
+        """The reader (`firmware.ports.ChipReader`) that offline PINs go to; a board without one never calls this."""
+        self._chip = chip
 
     # Answers at once.
 
@@ -121,15 +134,36 @@ class Vault:
     # Entries.
 
     def enter_pin(self, ticket: int, pan: str, minimum: int, maximum: int) -> None:
-        least, most = cup_keys.PIN_DIGITS
-        if not least <= minimum <= maximum <= most:
-            raise ValueError("a PIN has 4 to 12 digits")
+        _check_digits(minimum, maximum)
         cup_keys.checked_pan(pan)
         why = self._keys.refusal("pin")
         if why:
             self._refuse(ticket, why)
         else:
             self._begin(ticket, SecretEntry(minimum, maximum, bypass=True), lambda pin: self._keys.pin_block(pin, pan))
+
+    def verify_pin(
+        self, ticket: int, minimum: int, maximum: int, kind: str, key: "tuple[bytes, int] | None", challenge: bytes
+    ) -> None:
+        """As the port says; VAULT_REFUSED("bad-data") for a key or a challenge that no PIN can be enciphered with."""
+        _check_digits(minimum, maximum)
+        if kind not in offline_pin.KINDS:
+            raise ValueError("kind %r" % (kind,))
+        why = self._keys.refusal()
+        if not why and kind == offline_pin.ENCIPHERED and not offline_pin.fits(key, challenge):
+            why = "bad-data"
+        if why:
+            self._refuse(ticket, why)
+        elif self._chip is None:
+            self._quick(lambda: self._post(Event(SECRET_STOPPED, ticket, STOPPED_LOST)))
+        else:
+
+            def work(pin):
+                if kind == offline_pin.PLAINTEXT:
+                    return offline_pin.plain(pin)
+                return offline_pin.enciphered(pin, key, challenge, self._fill)
+
+            self._begin(ticket, SecretEntry(minimum, maximum, bypass=True), work, self._chip)
 
     def enter_password(self, ticket: int, operator: str, purpose: str) -> None:
         digits = password_digits(operator)
@@ -187,12 +221,12 @@ class Vault:
 
     # Behind the entries.
 
-    def _begin(self, ticket, secret, work):
+    def _begin(self, ticket, secret, work, chip=None):
         with self._guard:
             before = self._end()
             if before is not None:
                 self._post(Event(SECRET_STOPPED, before.ticket, STOPPED_CANCEL))
-            self._typing = self._open = _Entry(ticket, secret, work)
+            self._typing = self._open = _Entry(ticket, secret, work, chip)
         self._lend()
 
     def _end(self):
@@ -241,6 +275,22 @@ class Vault:
                 name, value = VAULT_REFUSED, refused.why
             finally:
                 cleanse(digits)
+        if name == SECRET_READY and entry.chip is not None:
+            self._carry(entry, value)
+        else:
+            self._conclude(entry, name, value)
+
+    def _carry(self, entry, command):
+        def done(answer):
+            cleanse(command)
+            if answer is None or len(answer) < 2:
+                self._conclude(entry, SECRET_STOPPED, STOPPED_LOST)
+            else:
+                self._conclude(entry, SECRET_READY, answer[-2] << 8 | answer[-1])
+
+        entry.chip.carry(command, done)
+
+    def _conclude(self, entry, name, value):
         with self._guard:
             if self._open is entry:
                 self._open = None
@@ -260,8 +310,17 @@ class Vault:
         self._quick(lambda: self._post(Event(VAULT_REFUSED, ticket, why)))
 
 
+def _check_digits(minimum, maximum):
+    least, most = cup_keys.PIN_DIGITS
+    if not least <= minimum <= maximum <= most:
+        raise ValueError("a PIN has 4 to 12 digits")
+
+
 class _Entry:
-    def __init__(self, ticket, secret, work):
+    """work(digits): the answer, or the command for `chip` where there is one."""
+
+    def __init__(self, ticket, secret, work, chip):
         self.ticket = ticket
         self.secret = secret
         self.work = work
+        self.chip = chip

@@ -33,7 +33,7 @@ class SoftwareVault(Vault):
         self._file = KeyFile(folder, random)
         self._jobs: queue.SimpleQueue = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        super().__init__(post, self._box("empty", ()), keypad, quick=_at_once, slow=self._jobs.put)
+        super().__init__(post, self._box("empty", ()), keypad, quick=_at_once, slow=self._jobs.put, random=random)
 
     def start(self) -> None:
         """Reads the keys and begins to answer. Raises CryptoError where there is no libcrypto."""

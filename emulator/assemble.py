@@ -9,10 +9,12 @@ import contextlib
 from collections.abc import Callable
 
 from drivers.board import Board
+from emulator.chips.ccid import CcidChip
 from emulator.chips.gpio import Buzzer, KeyMatrix, Lamps
 from emulator.chips.oled import Sh1106Chip, Ssd1306Chip
 from emulator.chips.pn532 import Pn532Chip
 from emulator.chips.printer import PrinterChip
+from emulator.chips.stripe import StripeChip
 from emulator.hands import Hands, Keypad
 from emulator.paper import Paper
 from emulator.sounds import Sounds
@@ -32,7 +34,7 @@ class Chips:
     watched()               whether a driver reads the keys
     fast                    printing takes no time
 
-    panel, keypad, hands, lamps, buzzer, sounds, reader, printer: what there is
+    panel, keypad, hands, lamps, buzzer, sounds, reader, chip, stripe, printer: what there is
     by_part    those that can be broken, by the board's name of the part
     """
 
@@ -69,6 +71,9 @@ class Chips:
 
             self.reader = Pn532Chip(wires.add_uart(parts["contactless"]["bus"]), log, apdu)
 
+            self.chip = CcidChip(wires.add_uart(parts["chip"]["bus"]), parts["chip"]["profile"], log, apdu)
+            self.stripe = StripeChip(wires.add_uart(parts["stripe"]["bus"]), log=log)
+
             printer = parts["printer"]
             self.printer = PrinterChip(
                 wires.add_uart(printer["bus"]),
@@ -79,13 +84,21 @@ class Chips:
             )
             made.callback(self.printer.close)
             made.callback(self.reader.close)
+            made.callback(self.chip.close)
             self.reader.start()
-            self.by_part: dict[str, object] = {"display": self.panel, "contactless": self.reader, "printer": self.printer}
+            self.chip.start()
+            self.by_part: dict[str, object] = {
+                "display": self.panel,
+                "contactless": self.reader,
+                "chip": self.chip,
+                "stripe": self.stripe,
+                "printer": self.printer,
+            }
             self._made = made.pop_all()
 
     def reset(self) -> None:
         """Power lost: every chip forgets."""
-        for chip in (self.panel, self.reader, self.printer):
+        for chip in (self.panel, self.reader, self.chip, self.stripe, self.printer):
             chip.reset()
 
     def close(self) -> None:

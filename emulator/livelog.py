@@ -72,6 +72,10 @@ COMMANDS = {
 }  # fmt: skip
 
 
+# What VERIFY carries, by its P2: not even its length is shown.
+SECRETS = {0x80: "plaintext PIN", 0x88: "enciphered PIN"}
+
+
 def describe_command(apdu: bytes) -> str:
     """One line: what the terminal asks of the card."""
     if len(apdu) < 4:
@@ -86,6 +90,8 @@ def describe_command(apdu: bytes) -> str:
         detail = f"SFI {p2 >> 3} record {p1}"
     elif ins == 0xCA:
         detail = f"tag {p1:02X}{p2:02X}"
+    elif ins == 0x20:
+        detail = SECRETS.get(p2, "a secret")
     else:
         detail = f"{len(data)} bytes" if data else ""
     return f"→ {name} {detail}".rstrip()

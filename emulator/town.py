@@ -72,8 +72,7 @@ class Town:
         self._log = log
         self.shelf = shelf.load(folder / "cards")
         self.ledger = Ledger(folder / "acquirer.db")
-        for record in self.shelf.records():
-            self.ledger.add_card(record)
+        self.ledger.add_cards(self.shelf.records())
         self.acquirer = Acquirer(self.ledger, Rules(), verify=self.shelf.verify, log=log)
         self._server = self._listen(port)
         self._papers = self._read_papers()

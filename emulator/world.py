@@ -24,7 +24,9 @@ from emulator.acquirer.books import Books
 from emulator.acquirer.core import Acquirer
 from emulator.acquirer.rules import Rules
 from emulator.cards import shelf
-from emulator.standins import clock, display, keypad, light, link, log, printer, random, reader, sound, store, text, vault
+from emulator.standins import chip, clock, display, keypad, light, link, log, printer, random, reader, sound, store, stripe
+from emulator.standins import text as texts
+from emulator.standins import vault
 from emulator.standins.store import PowerCut
 from firmware.events import Event
 from firmware.machine import Machine
@@ -77,8 +79,7 @@ class World:
         )
         self.master = self.random.randbytes(16)
         self.bank.add_terminal(TERMINAL, MERCHANT, self.master)
-        for record in self.shelf.records():
-            self.bank.add_card(record)
+        self.bank.source = self.shelf
 
         self.clock = clock.StandIn(self, START_S)
         self.store = store.StandIn(self)
@@ -87,6 +88,9 @@ class World:
         self.display = display.StandIn(self)
         self.printer = printer.StandIn(self)
         self.reader = reader.StandIn(self)
+        self.chip = chip.StandIn(self)
+        self.vault.attach_chip(self.chip)
+        self.stripe = stripe.StandIn(self)
         self.link = link.StandIn(self)
         self.link.hosts[HOST] = lambda: self.acquirer.open().receive
         self.log = log.StandIn(self)
@@ -94,13 +98,15 @@ class World:
             "display": self.display,
             "keypad": self.keypad,
             "contactless": self.reader,
+            "chip": self.chip,
+            "stripe": self.stripe,
             "vault": self.vault,
             "printer": self.printer,
             "link": self.link,
             "store": self.store,
             "clock": self.clock,
             "random": random.StandIn(self),
-            "text": text.StandIn(self),
+            "text": texts.StandIn(self),
             "sound": sound.StandIn(self),
             "light": light.StandIn(self),
             "log": self.log,
@@ -125,7 +131,7 @@ class World:
         self.cut = False
         self._events.clear()
         self.clock.power_on_ms = self.time_ms
-        for port in (self.vault, self.reader, self.display, self.printer):
+        for port in (self.vault, self.reader, self.chip, self.stripe, self.display, self.printer):
             getattr(port, "start", lambda: None)()
         self._guarded(self._start)
 
@@ -141,7 +147,7 @@ class World:
         self._plans.clear()
         self.store.power_cut()
         self.link.close()
-        for port in (self.vault, self.reader):
+        for port in (self.vault, self.reader, self.chip, self.stripe):
             port.close()
         self.printer.power_off()
         self.display.screen, self.display.asleep = None, False
@@ -235,12 +241,24 @@ class World:
         """Takes the card away."""
         self.reader.remove()
 
+    def insert(self, name: str) -> None:
+        """Puts a card of the shelf into the slot."""
+        self.chip.insert(self.shelf.card(name))
+
+    def pull(self) -> None:
+        """Pulls the card out of the slot."""
+        self.chip.pull()
+
+    def swipe(self, name: str) -> None:
+        """Draws a card of the shelf through the stripe reader."""
+        self.stripe.swipe(self.shelf.card(name).stripe)
+
     # -- the books
     def books_agree(self) -> bool:
         """Whether terminal and bank, to the fen, have the same standing transactions, and none is open."""
         assert self.terminal is not None, "the power is off"
         ledger = self.terminal.ledger
-        if ledger.to_reverse():
+        if ledger.to_reverse() or ledger.notices():
             return False
         ours = [
             (record["batch"], record["trace"], record["fen"])

@@ -8,9 +8,13 @@ from firmware.money import masked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware.emv.ask import Reply
     from firmware.emv.outcome import Outcome
     from firmware.host.session import Result
     from firmware.ledger import Record
+    from firmware.tasks import Work
     from firmware.transactions import Transaction
 
 
@@ -28,6 +32,8 @@ class Draft:
         self.expiry = ""
         self.entry = "01"  # F22, first two digits
         self.cvm = "none"
+        self.fallback = False  # the chip could not be read: the stripe may be
+        self.finish: Callable[[Reply], Work[Outcome]] | None = None  # a chip in the slot waits for the issuer's answer
         self.pin_block: bytes | None = None
         self.pin_key: bytes | None = None  # check value of the key that the block was made with
         self.pin_bypassed = False
@@ -47,17 +53,17 @@ class Draft:
         return masked(self.pan)
 
     def take_card(self, outcome: "Outcome") -> None:
-        """What the tap gave: number, expiry, F22 "07" (contactless chip), how the holder is verified."""
+        """What the card gave: number, expiry, how it was read, how the holder is verified."""
         self.card = outcome
         self.pan = outcome.pan
         self.expiry = outcome.expiry
-        self.entry = "07"
+        self.entry = outcome.entry
         self.cvm = outcome.cvm
 
     def forget(self) -> None:
-        """The request is made: nobody needs track, PIN block and the card's data any more."""
+        """Nobody needs track, PIN block and the card's data any more: the request is made, and no chip waits for its answer."""
         self.pin_block = None
-        if self.card is not None:
+        if self.card is not None and self.finish is None:
             self.card.forget()
 
     def anew(self) -> "Draft":

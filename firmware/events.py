@@ -20,16 +20,17 @@ PART = "part"
 PART_STATES = ("starting", "ready", "failed", "gone")
 
 # Answers of a card reader.
-CARD_FOUND = "card-found"  # technology: "A", "B"
+CARD_FOUND = "card-found"  # technology: "A", "B"; by contacts "T=0", "T=1"
 CARD_PROBLEM = "card-problem"  # "many", "unreadable", "reader-gone"; the reader goes on looking but for the last
 CARD_REPLY = "card-reply"  # response APDU, bytes, status word included
 CARD_LOST = "card-lost"  # "removed", "protocol", "reader-gone"
 CARD_GONE = "card-gone"  # None: the card left the field after `release`
+CARD_SWIPED = "card-swiped"  # text of one swipe, bytes
 
 # Answers of the vault.
 SECRET_TYPED = "secret-typed"  # number of digits typed so far, int
 SECRET_READY = "secret-ready"  # what the request defines
-SECRET_STOPPED = "secret-stopped"  # "cancel", "bypass"
+SECRET_STOPPED = "secret-stopped"  # "cancel", "bypass", "lost"
 VAULT_DONE = "vault-done"  # what the request defines
 VAULT_REFUSED = "vault-refused"  # "no-key", "check-value", "bad-data", "wiped", "storage"
 
@@ -53,6 +54,6 @@ CLOCK_JUMP = "clock-jump"  # milliseconds, int, signed
 GLOBAL = (TAMPER, LOW_POWER, STOP, CLOCK_JUMP)
 
 ANSWERS = (
-    CARD_FOUND, CARD_PROBLEM, CARD_REPLY, CARD_LOST, CARD_GONE, SECRET_TYPED, SECRET_READY, SECRET_STOPPED,
+    CARD_FOUND, CARD_PROBLEM, CARD_REPLY, CARD_LOST, CARD_GONE, CARD_SWIPED, SECRET_TYPED, SECRET_READY, SECRET_STOPPED,
     VAULT_DONE, VAULT_REFUSED, LINK_UP, LINK_DATA, LINK_DOWN, PRINT_DONE, PRINT_STOPPED, DEADLINE,
 )  # fmt: skip

@@ -9,18 +9,24 @@ power cut the phase says what may have happened outside:
     REVERSING   we asked, or have to ask, to undo it   -> ask again, for ever
     REVERSED    undone, the host said so               -> nothing
 
-Before SENT nothing has left the terminal and nothing is written: a sale that was only typed is forgotten.
+Before SENT nothing has left the terminal and nothing is written: a sale that was only typed is forgotten. What card and
+terminal approve or decline between themselves is written at once as APPROVED or DECLINED (`offline`, `refused`).
+
+What the host has to be told afterwards is a notice: the offline approval ("offline"), the results of issuer scripts
+("script"). It is sent again until the host has taken it, and goes out before the next transaction does.
 
 One commit each, on disk before the next step:
     `sent`      the record in phase SENT, its trace number, the counters        (before a byte leaves)
     `approved`  the reply, the phase, the totals, the void's mark on its original
     `declined`, `unknown`, `reversed_`  likewise
+    `offline`   record, trace number, counters, totals, and its notice to the host
     `printed`   not synced: a lost mark only offers the slip once more
 
 Tables of the store:
     transactions  key: number of the record, ten digits. value: JSON. index "open" while something is to be done
     traces        key: batch + trace. value: number of the record
     totals        key: batch. value: JSON {kind: [count, fen]}
+    notices       key: number of the record and what it is. value: JSON; index "open" until the host has answered for good
     counters      key "now": JSON: trace, batch, record, the clock's offset, the last date
 
 A void that is open (SENT, REVERSING, APPROVED) holds its original: `void` in the original's record is the void's
@@ -44,6 +50,9 @@ if TYPE_CHECKING:
     from firmware.ports import Row, Store
 
     Record = dict[str, Any]  # SHAPE says what is always in it, `host.messages.record` what a request adds
+
+OFFLINE, SCRIPT = "offline", "script"  # notices
+RECENT = 50  # records that are looked through for the same card
 
 SENT, APPROVED, DECLINED, REVERSING, REVERSED = "sent", "approved", "declined", "reversing", "reversed"
 
@@ -196,9 +205,19 @@ class Ledger:
         now_s: local seconds since 1970-01-01. Returns it with "id", "phase" and "batch". LedgerError when it names an
         original that cannot be undone.
         """
+        rows, counters = self._begun(record, SENT, now_s)
+        original = self._hold(record, record["id"])
+        if original is not None:
+            rows.append(self._row(original))
+        self._store.commit(rows)
+        self.counters = counters
+        return record
+
+    def _begun(self, record: "Record", phase: str, now_s: int) -> "tuple[list[Row], dict[str, int]]":
+        """A new record in its first phase: the rows that write it, and the counters behind it."""
         number = self.counters["record"] + 1
         record["id"] = number
-        record["phase"] = SENT
+        record["phase"] = phase
         record["batch"] = self.batch
         counters = self._counters({"trace": int(record["trace"]), "record": number, "at_s": max(now_s, self.counters["at_s"])})
         rows = [
@@ -206,23 +225,92 @@ class Ledger:
             ("traces", record["batch"] + record["trace"], _key(number).encode(), None),
             ("counters", "now", json.dumps(counters).encode(), None),
         ]
-        original = self._hold(record, number)
-        if original is not None:
-            rows.append(self._row(original))
+        return rows, counters
+
+    def offline(self, record: "Record", now_s: int) -> None:
+        """Approved by card and terminal: the record, the totals and the notice that the host is owed."""
+        record["slip"] = True
+        record["owed"] = True
+        rows, counters = self._begun(record, APPROVED, now_s)
+        totals = self._with(record)
+        rows.append(("totals", record["batch"], json.dumps(totals).encode(), None))
+        rows.append(self._notice(record, OFFLINE))
         self._store.commit(rows)
         self.counters = counters
-        return record
+        self._totals = totals
 
-    def approved(self, record: "Record", reply: "dict[str, str]") -> None:
+    def refused(self, record: "Record", now_s: int) -> None:
+        """Declined by card or terminal, and nobody was asked: kept for the list."""
+        rows, counters = self._begun(record, DECLINED, now_s)
+        self._store.commit(rows)
+        self.counters = counters
+
+    def _with(self, record: "Record") -> "dict[str, list[int]]":
+        """The totals with one more."""
+        totals = self.totals()
+        count, fen = totals.get(record["kind"], (0, 0))
+        totals[record["kind"]] = [count + 1, fen + record["fen"]]
+        return totals
+
+    def approved(self, record: "Record", reply: "dict[str, Any]") -> None:
         """The reply (`host.messages.kept_of_reply`), the phase and the totals, in one."""
         new = self._turn(record, APPROVED, reply)
-        totals = self.totals()
-        count, fen = totals.get(new["kind"], (0, 0))
-        totals[new["kind"]] = [count + 1, fen + new["fen"]]
+        totals = self._with(new)
         rows = [self._row(new), ("totals", new["batch"], json.dumps(totals).encode(), None)]
         self._store.commit(rows)
         self._totals = totals
         record.update(new)
+
+    # -- notices
+    def _notice(self, record: "Record", what: str, code: str = "", open_: bool = True) -> "Row":
+        value = {"record": record["id"], "what": what, "code": code}
+        return ("notices", _key(record["id"]) + what, json.dumps(value).encode(), "open" if open_ else None)
+
+    def owe_scripts(self, record: "Record") -> None:
+        """The host is to be told what became of its scripts. record: with "script55", the notice's field 55 in hex."""
+        self._store.commit([self._row(record), self._notice(record, SCRIPT)])
+
+    def notices(self) -> "list[tuple[str, Record]]":
+        """What the host has to be told, oldest first: (OFFLINE or SCRIPT, the record)."""
+        found = []
+        for key, value in self._store.range("notices", "open"):
+            notice = _parsed(value)
+            record = self.get(notice["record"]) if isinstance(notice, dict) and isinstance(notice.get("record"), int) else None
+            if record is None:
+                if key not in self.damaged:
+                    self.damaged.append(key)
+                continue
+            found.append((notice.get("what", OFFLINE), record))
+        return found
+
+    def told(self, what: str, record: "Record", reply: "dict[str, str]", taken: bool) -> None:
+        """The host has answered a notice. taken: it booked it; otherwise it is kept as refused, with the code, for people."""
+        rows: list[Row] = []
+        if what == OFFLINE:
+            new = self.get(record["id"]) or dict(record)
+            new["owed"] = False
+            if taken:
+                new.update({name: reply[name] for name in reply if reply[name] and name != "code"})
+            else:
+                new["refused"] = reply.get("code", "")
+            rows.append(self._row(new))
+            record.update(new)
+        if taken:
+            rows.append(("notices", _key(record["id"]) + what, None, None))
+        else:
+            rows.append(self._notice(record, what, reply.get("code", ""), False))
+        self._store.commit(rows)
+
+    def last_fen(self, who: str) -> int:
+        """The amount of a card's newest approved sale, by the vault's fingerprint of it; 0 for none among the last RECENT."""
+        for record in self.newest(RECENT):
+            if record.get("who") == who and record["phase"] == APPROVED and record["kind"] == "sale":
+                return record["fen"]
+        return 0
+
+    def on_exception(self, who: str) -> bool:
+        """Whether the exception file has the card with this fingerprint."""
+        return self._store.get("exceptions", who) is not None
 
     def declined(self, record: "Record", reply: "dict[str, str]") -> None:
         """The host said no: no money moved, and the original of a void is free again."""

@@ -79,6 +79,7 @@ class State:
     deadline_ms   milliseconds without a key until `on_deadline`
     untouchable   no key reaches it, STOP and LOW_POWER wait
     resting       the panel goes dark at the deadline
+    joins         goes on with the task of the state before it, which speaks to this one from then on
     terminal      the machine's, from before `enter`
 
     What an `on_` method returns: None to stay, or the state to go to.
@@ -88,6 +89,7 @@ class State:
     deadline_ms = 60_000
     untouchable = False
     resting = False
+    joins = False
     terminal: "Terminal"
 
     def enter(self) -> "State | None":
@@ -95,7 +97,7 @@ class State:
         return None
 
     def leave(self) -> None:
-        """Called once on the way out; tasks of the state are already cancelled."""
+        """Called once on the way out; tasks of the state are already cancelled, unless the next one joins."""
 
     def screen(self) -> Screen:
         """What it shows now, in keys. Asked after every event, so it must not change anything."""
@@ -149,6 +151,10 @@ class State:
     def run(self, generator: "Work[Any]") -> None:
         """Starts a task of this state, in place of the one it may have."""
         self.terminal.machine.run_for(self, generator)
+
+    def answer(self, value: "Any") -> bool:
+        """Answers the task's Hold; False when no task holds."""
+        return self.terminal.machine.answer(value)
 
     def again(self) -> None:
         """Starts the deadline anew."""
@@ -227,25 +233,32 @@ class Machine:
 
     # -- for states
     def run_for(self, state: State, generator: "Work[Any]") -> None:
-        """Starts a task of `state` in place of the one that runs; what it says and how it ends reach that state alone."""
+        """Starts a task of `state` in place of the one that runs; what it says and how it ends reach that state, or the one
+        that has joined since."""
         self.tasks.cancel(self._task)
         self._task = None
         mine: list[Task] = []
 
+        def heard() -> bool:
+            return self._task is mine[0] if mine else self.state is state
+
         def done(result: "Any") -> None:
-            if mine and self._task is mine[0]:
+            if heard():
                 self._task = None
-            if self.state is state:
-                self._want(state.on_done, result)
+                self._want(self.state.on_done, result)
 
         def told(value: "Any") -> None:
-            if self.state is state:
-                self._want(state.on_told, value)
+            if heard():
+                self._want(self.state.on_told, value)
 
         task = self.tasks.start(generator, done, told)
         mine.append(task)
         if not task.ended and self.state is state:
             self._task = task
+
+    def answer(self, value: "Any") -> bool:
+        """Answers the Hold of the task that runs; False when none holds."""
+        return self.tasks.answer(self._task, value)
 
     def arm(self, state: State) -> None:
         """Starts the deadline of `state` anew."""
@@ -363,8 +376,9 @@ class Machine:
         if old is not None:
             if name not in old.leads_to and name not in GLOBAL_MOVES:
                 raise UndeclaredMove("%s does not lead to %s" % (type(old).__name__, name))
-            self.tasks.cancel(self._task)
-            self._task = None
+            if not state.joins:
+                self.tasks.cancel(self._task)
+                self._task = None
             self._leave(old)
         if self._dark:
             self._light()

@@ -7,6 +7,7 @@ Provisioning, the host's download and the technician write through `check`.
 
 import json
 
+from firmware import verification
 from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Settings
 from firmware.events import DIGITS
 
@@ -44,10 +45,16 @@ TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     # the customer's PIN
     "pin.free_fen": ("number", 100_000, 0, 9_999_999_99),  # no PIN up to and with this amount
     "pin.card_may_waive": ("switch", False, 0, 0),  # above the limit: the card's "none" wins over the terminal's rule
+    "pin.free_bins": ("table", [], verification.check_bins, None),  # [[prefix, fen]]: other limits for these card numbers
     "pin.minimum": ("number", 4, 4, 12),
     "pin.maximum": ("number", 6, 4, 12),
     "pin.bypass": ("switch", True, 0, 0),  # confirm on an empty page goes on without a PIN
     "pin.tries": ("number", 3, 1, 9),
+    # stripe and fallback
+    "stripe.pin": ("switch", True, 0, 0),
+    "stripe.last_four": ("switch", False, 0, 0),  # the operator types the last four digits that are printed on the card
+    "fallback.allowed": ("switch", True, 0, 0),  # a chip that cannot be read may be swiped
+    "fallback.tries": ("number", 2, 1, 9),
     # void
     "void.card": ("switch", True, 0, 0),
     "void.pin": ("switch", False, 0, 0),

@@ -82,7 +82,7 @@ class Keypad(Protocol):
 
 
 class Reader(Protocol):
-    """A card reader: contactless, chip."""
+    """A contactless reader. It carries whole APDUs; what the card's protocol needs below is its own."""
 
     @property
     def state(self) -> str:
@@ -102,6 +102,55 @@ class Reader(Protocol):
 
     def cancel(self, ticket: int) -> None:
         """Field off, no more answers for this ticket."""
+
+
+class ChipReader(Protocol):
+    """The slot for a chip with contacts: the same as Reader, "in the slot" for "in the field".
+
+    CARD_FOUND("T=0" | "T=1"): the card answered its reset as EMV Book 1 wants it. CARD_PROBLEM("unreadable"): it did not, and
+    is still in the slot; the reader goes on looking for the next one.
+    """
+
+    @property
+    def state(self) -> str:
+        """As of Reader."""
+
+    @property
+    def present(self) -> bool:
+        """Whether a card is in the slot, powered or not."""
+
+    def activate(self, ticket: int) -> None:
+        """Waits for a card, or takes the one that is there, and resets it."""
+
+    def transmit(self, ticket: int, apdu: bytes) -> None:
+        """As of Reader. GET RESPONSE and the repetition with the right length (61, 6C) are the reader's."""
+
+    def release(self, ticket: int) -> None:
+        """Power off -> CARD_GONE when the card has been pulled."""
+
+    def cancel(self, ticket: int) -> None:
+        """Power off, no more answers for this ticket."""
+
+    def carry(self, apdu: bytes, done: "Callable[[bytes | None], None]") -> None:
+        """For the vault: sends a command that holds a secret to the active card; `done(answer, or None for a lost card)`.
+
+        It is called from the driver's thread. No event is posted and nothing of the command is kept or logged.
+        """
+
+
+class Stripe(Protocol):
+    """A reader of magnetic stripes that gives text."""
+
+    @property
+    def state(self) -> str:
+        """ "starting", "ready", "failed", "gone"; each change is also PART(0, (part, state))."""
+
+    def activate(self, ticket: int) -> None:
+        """CARD_SWIPED(bytes) for every swipe until `cancel`: the text of one swipe as the reader sent it, framing taken off,
+        at most 512 bytes; `firmware.stripe` reads it. What was swiped before is not told."""
+
+    def cancel(self, ticket: int) -> None:
+        """No more answers for this ticket."""
 
 
 class Vault(Protocol):
@@ -149,6 +198,15 @@ class Vault(Protocol):
 
         SECRET_READY(PIN block, 8 bytes, ISO 9564-1 format 0 under "pin"), SECRET_STOPPED("bypass") for confirm on nothing,
         or SECRET_STOPPED("cancel"). CLEAR empties, BACK takes one back; confirm on too few digits does nothing.
+        """
+
+    def verify_pin(
+        self, ticket: int, minimum: int, maximum: int, kind: str, key: "tuple[bytes, int] | None", challenge: bytes
+    ) -> None:
+        """Offline PIN: takes the keypad as `enter_pin`, then builds the VERIFY command and sends it to the chip itself.
+
+        kind: "plaintext" or "enciphered" under key (modulus, exponent) with the card's challenge, 8 bytes. After the last
+        SECRET_TYPED: SECRET_READY(the card's status word, int), SECRET_STOPPED("bypass" | "cancel" | "lost").
         """
 
     def enter_password(self, ticket: int, operator: str, purpose: str) -> None:
@@ -310,6 +368,8 @@ CONTRACTS = (
     ("display", Display),
     ("keypad", Keypad),
     ("contactless", Reader),
+    ("chip", ChipReader),
+    ("stripe", Stripe),
     ("vault", Vault),
     ("printer", Printer),
     ("link", Link),

@@ -20,7 +20,8 @@ WIDTH = 32  # cells of a plain line on 58 mm paper
 MERCHANT, CARDHOLDER = "merchant", "cardholder"
 COPIES = (MERCHANT, CARDHOLDER, "bank")
 
-ENTRY_LETTERS = {"01": "M", "02": "S", "05": "I", "07": "C"}
+ENTRY_LETTERS = {"01": "M", "02": "S", "05": "I", "07": "C", "91": "C"}
+TAPPED = ("07", "91")
 
 
 def cells(text: str) -> int:
@@ -73,6 +74,7 @@ SLIP = (
     ("slip.when", _when, ""),  # 16
 )
 NOTES = (
+    ("slip.offline", lambda r: r.get("code", "") if r.get("offline55") else ""),
     ("slip.original_trace", lambda r: _undoes(r, "trace")),
     ("slip.original_reference", lambda r: _undoes(r, "reference")),
     ("slip.original_authorisation", lambda r: _undoes(r, "authorisation")),
@@ -120,20 +122,32 @@ def build(terminal: "Terminal", record: "Record", copy: str, again: bool = False
 def _consent(terminal: "Terminal", record: "Record", copy: str) -> "Job":
     """23-25: how the holder agreed: by PIN, on his device, by an amount that needs nothing, or by signing the merchant's copy."""
     t = terminal.texts
-    free_fen = record.get("free_fen", terminal.parameter("pin.free_fen"))
     lines: Job = [("rule", "")]
-    if record.get("pin"):
-        lines.append(("", t("slip.pin")))
-    elif record.get("cvm") == "cdcvm":
-        lines.append(("", t("slip.cdcvm")))
-    elif record["kind"] == "sale" and record["fen"] <= free_fen and record.get("cvm") != "signature":
-        lines.append(("", t(("slip.free", ("", yuan(free_fen))))))
-    elif copy == MERCHANT:
+    words = _agreement(terminal, record)
+    if words:
+        lines.append(("", words))
+    if (record.get("signature") or not words) and copy == MERCHANT:
         lines.append(("", t("slip.signature")))
         lines.append(("feed", 2))
         lines.append(("rule", ""))
     lines.append(("", t("slip.agree")))
     return lines
+
+
+def _agreement(terminal: "Terminal", record: "Record") -> str:
+    """The words for it; "" where nothing but a signature does."""
+    t = terminal.texts
+    cvm = record.get("cvm")
+    if record.get("pin") or cvm == "offline-pin":
+        return t("slip.pin_and_signature" if record.get("signature") else "slip.pin")
+    if cvm in ("cdcvm", "document"):
+        return t("slip." + cvm)
+    if record.get("signature") or cvm == "signature" or record["kind"] != "sale":
+        return ""
+    if record["entry"] not in TAPPED:
+        return t("slip.no_signature") if cvm == "none" and record["entry"] == "05" else ""
+    free_fen = record.get("free_fen", terminal.parameter("pin.free_fen"))
+    return t(("slip.free", ("", yuan(free_fen)))) if record["fen"] <= free_fen else ""
 
 
 def trouble(terminal: "Terminal", record: "Record") -> "Job":

@@ -4,9 +4,11 @@ A task is a generator. It yields what it wants and is sent what came of it, so t
 a card or a printer reads from top to bottom, and yet nothing in the firmware waits:
 
     Ask(port, method, args)   calls `port.method(ticket, *args)`; the answer is the Event that carries the ticket
-    More(ticket)              the next Event on a ticket that an Ask kept open
+    Begin(port, method, args) the same, answered at once with the ticket, which stays open: to ask several at a time
+    More(ticket)              the next Event on a ticket that is kept open; of several tickets, whichever comes first
     Pause(ms)                 a DEADLINE event after that time
     Tell(value)               tells the owner how far it is; answered at once with None
+    Hold()                    what the owner says next (`Tasks.answer`)
     Close(ticket)             done with a ticket that an Ask kept open
     Turn(name)                the only task that holds this name goes on; the others stand in line, until it ends
 
@@ -25,6 +27,7 @@ from firmware.events import (
     CARD_LOST,
     CARD_PROBLEM,
     CARD_REPLY,
+    CARD_SWIPED,
     DEADLINE,
     LINK_DATA,
     LINK_DOWN,
@@ -46,19 +49,21 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
-    Want: TypeAlias = "Ask | More | Pause | Close | Tell | Turn"
-    Work: TypeAlias = Generator[Want, Event, T]  # the generator of a task that ends with a T
+    Want: TypeAlias = "Ask | Begin | More | Pause | Close | Tell | Hold | Turn"
+    Work: TypeAlias = Generator[Want, Any, T]  # the generator of a task that ends with a T; it is sent events, mostly
 
 # What a port may answer. Anything else on its ticket is dropped and counted, as an answer to a closed one is.
 ANSWERS = {
     "contactless": (CARD_FOUND, CARD_PROBLEM, CARD_REPLY, CARD_LOST, CARD_GONE),
+    "chip": (CARD_FOUND, CARD_PROBLEM, CARD_REPLY, CARD_LOST, CARD_GONE),
+    "stripe": (CARD_SWIPED,),
     "vault": (SECRET_TYPED, SECRET_READY, SECRET_STOPPED, VAULT_DONE, VAULT_REFUSED),
     "link": (LINK_UP, LINK_DATA, LINK_DOWN),
     "printer": (PRINT_DONE, PRINT_STOPPED),
 }
 
 # How a port learns that nobody listens any more.
-CLOSERS = {"link": "close", "contactless": "cancel", "vault": "stop"}
+CLOSERS = {"link": "close", "contactless": "cancel", "chip": "cancel", "stripe": "cancel", "vault": "stop"}
 
 
 class Ask:
@@ -77,11 +82,20 @@ class Ask:
         self.keep = keep
 
 
-class More:
-    """Answered by the next Event on a ticket that an Ask kept open. within_ms and keep as of Ask."""
+class Begin:
+    """Calls `port.method(ticket, *args)`; answered at once with the ticket, which stays open for `More`."""
 
-    def __init__(self, ticket: int, within_ms: int = 0, keep: bool = True) -> None:
-        self.ticket = ticket
+    def __init__(self, port: str, method: str, *args: object) -> None:
+        self.port = port
+        self.method = method
+        self.args = args
+
+
+class More:
+    """Answered by the next Event on a ticket that is kept open, or on any of several. within_ms and keep as of Ask."""
+
+    def __init__(self, ticket: "int | tuple[int, ...]", within_ms: int = 0, keep: bool = True) -> None:
+        self.tickets: tuple[int, ...] = ticket if isinstance(ticket, tuple) else (ticket,)
         self.within_ms = within_ms
         self.keep = keep
 
@@ -107,6 +121,10 @@ class Tell:
         self.value = value
 
 
+class Hold:
+    """Answered with what the owner says next, by `Tasks.answer`. No event ends it: the page that is asked has its own limit."""
+
+
 class Turn:
     """Answered with None when no other task holds the name; held until this one ends."""
 
@@ -121,8 +139,9 @@ class Task:
         self.generator = generator
         self.done = done
         self.told = told
-        self.tickets: dict[int, Ask] = {}  # ticket -> the Ask that opened it
-        self.waiting = 0  # the ticket whose event resumes it
+        self.tickets: dict[int, Ask | Begin] = {}  # ticket -> what opened it
+        self.waiting: tuple[int, ...] = ()  # the tickets whose event resumes it
+        self.held = False  # it waits for its owner
         self.timer = 0
         self.keep = False
         self.fresh = False  # it waits for the first answer to an Ask
@@ -183,15 +202,24 @@ class Tasks:
         if not known:
             self.tickets.dropped += 1
             return
-        if event.ticket not in (task.waiting, task.timer):
+        if event.ticket != task.timer and event.ticket not in task.waiting:
             return  # something more on a ticket that it keeps but does not look at now
-        ticket, task.waiting = task.waiting, 0
+        tickets, task.waiting = task.waiting, ()
         if task.timer:
             self.tickets.close(task.timer)
             task.timer = 0
-        if ticket and (not task.keep or (task.fresh and event.name == DEADLINE)):
-            self._close(task, ticket)
+        if not task.keep or (task.fresh and event.name == DEADLINE):
+            for ticket in tickets:
+                self._close(task, ticket)
         self._step(task, event)
+
+    def answer(self, task: "Task | None", value: object) -> bool:
+        """Says something to a task that holds; False, and nothing happens, when there is none that does."""
+        if task is None or task.ended or not task.held:
+            return False
+        task.held = False
+        self._step(task, value)
+        return True
 
     def _step(self, task: Task, value: "Any") -> None:
         while not task.ended:
@@ -215,6 +243,12 @@ class Tasks:
                 if task.told:
                     task.told(want.value)
                 continue
+            if isinstance(want, Begin):
+                value = self._open(task, want)
+                continue
+            if isinstance(want, Hold):
+                task.held = True
+                return
             if isinstance(want, Turn):
                 line = self._lines.setdefault(want.name, [])
                 if task not in line:
@@ -235,11 +269,19 @@ class Tasks:
         task.keep = want.keep
         task.fresh = isinstance(want, Ask)
         if isinstance(want, More):
-            task.waiting = want.ticket
+            task.waiting = want.tickets
             return
         ticket = self.tickets.open(task)
+        task.waiting = (ticket,)
+        self._call(task, ticket, want)
+
+    def _open(self, task: Task, want: Begin) -> int:
+        ticket = self.tickets.open(task)
+        self._call(task, ticket, want)
+        return ticket
+
+    def _call(self, task: Task, ticket: int, want: "Ask | Begin") -> None:
         task.tickets[ticket] = want
-        task.waiting = ticket
         getattr(self.ports[want.port], want.method)(ticket, *want.args)
 
     def _close(self, task: Task, ticket: int) -> None:

@@ -212,7 +212,9 @@ class Terminal:
         """What the card is told of this tap: a new unpredictable number each time."""
         stamp = self.calendar_stamp()
         unpredictable = self.ports["random"].random(4)
-        return Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, self.ledger.next_trace(), draft.row.emv_type)
+        chance = int.from_bytes(self.ports["random"].random(2), "big") % 99
+        counter = self.ledger.next_trace()
+        return Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, counter, draft.row.emv_type, chance=chance)
 
     # -- the background: what goes on behind the pages
     def sign_on_behind(self) -> None:
@@ -225,12 +227,12 @@ class Terminal:
         return task is not None and not task.ended
 
     def resolve_behind(self, at_once: bool = True) -> None:
-        """Reverses what is unknown, now (or after `reversal.again_s`) and again until nothing is left.
+        """Reverses what is unknown and delivers what the host is owed, now (or after `reversal.again_s`) until nothing is left.
 
         While a transaction is open it waits: that one resolves on its own way to the host.
         """
         try:
-            if self._resolving or not self.ledger.to_reverse() or self.vault.state != "ready":
+            if self._resolving or not self._open() or self.vault.state != "ready":
                 return
         except StoreError:
             self.log("what is to be reversed cannot be read")
@@ -247,8 +249,12 @@ class Terminal:
             self.tasks.cancel(self._resolver)
             self._resolved(None)
 
+    def _open(self) -> bool:
+        """Whether the host has to hear of something: a reversal, a notice."""
+        return bool(self.ledger.to_reverse() or self.ledger.notices())
+
     def _resolved(self, _result: object) -> None:
-        if self.ledger.to_reverse():
+        if self._open():
             self.tasks.start(self._later(self.parameter("reversal.again_s") * 1000), self._again)
         else:
             self._resolving = False

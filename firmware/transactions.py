@@ -14,8 +14,8 @@ table lacks a column.
 Codes: host.md §3 (processing code, condition code, 60.1).
 """
 
-AMOUNT, SUPERVISOR, ORIGINAL, CARD, CONFIRM, PIN, AUTHORISE, SLIP, SHOW = (
-    "amount", "supervisor", "original", "card", "confirm", "pin", "authorise", "slip", "show",
+AMOUNT, SUPERVISOR, ORIGINAL, CARD, LAST_FOUR, CONFIRM, PIN, AUTHORISE, SLIP, SHOW = (
+    "amount", "supervisor", "original", "card", "last-four", "confirm", "pin", "authorise", "slip", "show",
 )  # fmt: skip
 
 
@@ -63,12 +63,12 @@ class Transaction:
 
 SALE = Transaction(
     "sale", mti="0200", processing="000000", condition="00", kind="22",
-    steps=(AMOUNT, CARD, CONFIRM, PIN, AUTHORISE, SLIP),
+    steps=(AMOUNT, CARD, LAST_FOUR, CONFIRM, PIN, AUTHORISE, SLIP),
     sign=+1, unknown="reverse", kept=True,
 )  # fmt: skip
 VOID = Transaction(
     "void", mti="0200", processing="200000", condition="00", kind="23",
-    steps=(SUPERVISOR, ORIGINAL, CARD, PIN, AUTHORISE, SLIP),
+    steps=(SUPERVISOR, ORIGINAL, CARD, LAST_FOUR, PIN, AUTHORISE, SLIP),
     sign=-1, unknown="reverse", kept=True, undoes="sale", pin="void.pin", emv_type="20",
 )  # fmt: skip
 BALANCE = Transaction(

@@ -21,6 +21,7 @@ import sqlite3
 import threading
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 from firmware.emv.tags import mask_digits
 
@@ -70,7 +71,12 @@ class Books:
     `with books.writing():` makes what is done inside one transaction of the database. Safe for several threads.
     A card's record is a dict with at least pan, expiry (YYMM), sequence, pin, balance_fen, status, last_atc; what else
     is in it (bytes, text, numbers) is kept and given back.
+
+    source    an object with record(card number) -> record or None, and records() -> all: where cards are found that were not
+              added; an account is opened when its card is first asked for
     """
+
+    source: "Any" = None
 
     def __init__(self, path: "Path | str" = ":memory:") -> None:
         self.lock = threading.RLock()
@@ -115,28 +121,38 @@ class Books:
 
     def add_card(self, record: dict) -> None:
         """Opens an account with the record's balance; a card that is there already keeps its account and counters."""
-        record = dict(record)
-        pan, balance = record.pop("pan"), record.pop("balance_fen")
-        status, last_atc = record.pop("status", "active"), record.pop("last_atc", 0)
-        if status not in CARD_STATUSES:
-            raise ValueError(f"card status {status!r}: one of {', '.join(CARD_STATUSES)}")
-        text = json.dumps({key: {"hex": value.hex()} if isinstance(value, bytes) else value for key, value in record.items()})
+        self.add_cards([record])
+
+    def add_cards(self, records: "list[dict]") -> None:
+        """`add_card` for each."""
+        rows = []
+        for record in records:
+            record = dict(record)
+            pan, balance = record.pop("pan"), record.pop("balance_fen")
+            status, last_atc = record.pop("status", "active"), record.pop("last_atc", 0)
+            if status not in CARD_STATUSES:
+                raise ValueError(f"card status {status!r}: one of {', '.join(CARD_STATUSES)}")
+            text = {key: {"hex": value.hex()} if isinstance(value, bytes) else value for key, value in record.items()}
+            rows.append((pan, json.dumps(text), status, last_atc, balance))
         with self.writing():
-            if self._db.execute("SELECT 1 FROM cards WHERE pan = ?", (pan,)).fetchone():
-                self._db.execute("UPDATE cards SET record = ?, status = ? WHERE pan = ?", (text, status, pan))
-                return
-            self._db.execute(
-                "INSERT INTO cards (pan, record, status, last_atc) VALUES (?, ?, ?, ?)", (pan, text, status, last_atc)
+            known = {pan for (pan,) in self._db.execute("SELECT pan FROM cards")}
+            self._db.executemany(
+                "INSERT INTO cards (pan, record, status, last_atc) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (pan) DO UPDATE SET record = excluded.record, status = excluded.status",
+                [row[:4] for row in rows],
             )
-            self._post(0, "card:" + pan, balance)
-            self._post(0, "opening", -balance)
+            fresh = [("card:" + row[0], row[4]) for row in rows if row[0] not in known]
+            if fresh:
+                self._db.executemany("INSERT INTO postings (transaction_id, account, amount_fen) VALUES (0, ?, ?)", fresh)
+                self._db.executemany("INSERT INTO accounts VALUES (?, ?)", fresh)
+                self._post(0, "opening", -sum(balance for _, balance in fresh))
 
     def card(self, pan: str) -> "dict | None":
         """The record as it was added, with `wrong_pins`, and status, last_atc and balance_fen as they are now."""
         with self.lock:
             row = self._db.execute("SELECT record, status, last_atc, wrong_pins FROM cards WHERE pan = ?", (pan,)).fetchone()
             if row is None:
-                return None
+                return self.card(pan) if self._opened(pan) else None
             record = {
                 key: bytes.fromhex(value["hex"]) if isinstance(value, dict) else value
                 for key, value in json.loads(row[0]).items()
@@ -144,9 +160,22 @@ class Books:
             record.update(pan=pan, status=row[1], last_atc=row[2], wrong_pins=row[3], balance_fen=self.balance(pan))
         return record
 
+    def _opened(self, pan: str) -> bool:
+        """Opens an account that the source knows and the books do not. Whether it did."""
+        record = self.source.record(pan) if self.source else None
+        if record is None or self._has(pan):
+            return False
+        self.add_card(record)
+        return True
+
+    def _has(self, pan):
+        return self._db.execute("SELECT 1 FROM cards WHERE pan = ?", (pan,)).fetchone() is not None
+
     def cards(self) -> "list[str]":
         """Every card number."""
         with self.lock:
+            if self.source:
+                self.add_cards([record for record in self.source.records() if not self._has(record["pan"])])
             return [pan for (pan,) in self._db.execute("SELECT pan FROM cards ORDER BY pan")]
 
     def set_status(self, pan: str, status: str) -> None:
@@ -154,6 +183,7 @@ class Books:
         if status not in CARD_STATUSES:
             raise ValueError(f"card status {status!r}: one of {', '.join(CARD_STATUSES)}")
         with self.writing():
+            self._opened(pan)
             self._db.execute("UPDATE cards SET status = ? WHERE pan = ?", (status, pan))
 
     def use_counter(self, pan: str, atc: int) -> bool:
@@ -232,7 +262,9 @@ class Books:
 
     def balance(self, pan: str) -> int:
         """What a card can still spend, in fen."""
-        return self._account("card:" + pan)
+        with self.lock:
+            self._opened(pan)
+            return self._account("card:" + pan)
 
     def takings(self, merchant: str) -> int:
         """What a merchant has been credited, in fen."""

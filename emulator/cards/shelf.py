@@ -1,46 +1,30 @@
-"""The shelf of cards beside the emulated terminal.
+"""The shelf of cards beside the emulated terminal: the rows of `catalogue.py`, with numbers, PINs and keys.
 
-    name             is                                      tapped
-    debit            a debit card, money on it               PIN from the terminal's limit on
-    credit           a credit card                           likewise
-    second           another debit card                      likewise; for the customer who takes the wrong one
-    expired          a debit card that is over               declined by the terminal
-    poor             a debit card with 1.00 on it            declined by the bank
-    pin-asking       a debit card that always wants its PIN  PIN at any amount
-    phone            a telephone that knows its holder       no PIN
-    broken           answers noise                           cannot be read
-    not-a-bank-card  a library card                          no application
+`load(folder)` keeps numbers, PINs, keys and what the cards remember in a folder of the emulator's own: random ones made at
+the first start, in the same folder ever after; cards that are new on the shelf are drawn when they are first missing.
+`sample(random)` makes a shelf in memory from a seed. A card is made when it is first taken from the shelf.
 
-`load(folder)` keeps numbers, PINs, keys and counters in a folder of the emulator's own: random ones made at the first
-start, in the same folder ever after. `sample(random)` makes a shelf in memory from a seed, without public keys, which
-cost time and are not needed to go online. Numbers begin with UnionPay's 62, pass Luhn's check, and belong to nobody.
+UnionPay's numbers begin with 62; all pass Luhn's check, and belong to nobody. The public keys are those of `pki.py`, the same
+on every shelf: `authority_rows` gives the authorities' to a terminal.
 """
 
 import json
 import os
 import random as chances
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import Any
 
-from emulator.cards import cryptogram, pki
+from emulator.cards import builder, cryptogram, pki
 from emulator.cards.card import Card, NoBankCard
+from emulator.cards.catalogue import FIRST, NO_BANK_CARD, PREFIXES, ROWS, Row
 
-DEBIT, CREDIT = bytes.fromhex("A000000333010101"), bytes.fromhex("A000000333010102")
-
-# name, title, application, label, digits of the number, expiry YYMM, balance in fen, habit
-ROWS = (
-    ("debit", "借记卡 Debit", DEBIT, "PBOC DEBIT", 19, "3512", 100_000_000, "by amount"),
-    ("credit", "贷记卡 Credit", CREDIT, "PBOC CREDIT", 16, "3410", 5_000_000, "by amount"),
-    ("second", "另一张借记卡 Second debit", DEBIT, "PBOC DEBIT", 19, "3606", 10_000_000, "by amount"),
-    ("expired", "过期卡 Expired", DEBIT, "PBOC DEBIT", 19, "2305", 10_000_000, "by amount"),
-    ("poor", "余额不足 Poor", DEBIT, "PBOC DEBIT", 19, "3311", 100, "by amount"),
-    ("pin-asking", "需输密码 Always PIN", DEBIT, "PBOC DEBIT", 19, "3409", 10_000_000, "always PIN"),
-    ("phone", "手机闪付 Phone", DEBIT, "UnionPay Pay", 19, "3303", 10_000_000, "device"),
-    ("broken", "坏卡 Broken", DEBIT, "PBOC DEBIT", 19, "3512", 10_000_000, "by amount"),
-)
-NO_BANK_CARD = ("not-a-bank-card", "借书证 Library card")
-
+SEQUENCE = "001"
 FILE, COUNTERS = "cards.json", "counters.json"
+_BY_NAME = {row.name: row for row in ROWS}
+_DOUBLED = {str(digit): digit * 2 // 10 + digit * 2 % 10 for digit in range(10)}
+_SINGLE = {str(digit): digit for digit in range(10)}
 
 
 class ShelfError(Exception):
@@ -51,109 +35,180 @@ class Shelf:
     """names: in order; card(name): the card; records(): for the acquirer; verify: its check of a cryptogram."""
 
     verify = staticmethod(cryptogram.verify)
+    names = (*_BY_NAME, NO_BANK_CARD[0])
 
-    def __init__(self, cards: "list[Card | NoBankCard]") -> None:
-        self._cards = {card.name: card for card in cards}
-        self.names = tuple(self._cards)
+    def __init__(
+        self,
+        drawn: "dict[str, list[dict[str, str]]]",
+        kept: "dict[str, Any]",
+        keep: "Callable[[Card], None] | None" = None,
+        random: "Random | None" = None,
+    ) -> None:
+        """drawn: what is known of the cards; random: for those that are missing in it, drawn when one of them is asked for."""
+        self._drawn, self._kept, self._keep, self._random = drawn, kept, keep, random
+        self._cards: dict[str, Any] = {NO_BANK_CARD[0]: NoBankCard(*NO_BANK_CARD)}
 
-    def card(self, name: str) -> "Card | NoBankCard":
-        """Raises KeyError for a name that is not on the shelf."""
+    def _of(self, name):
+        if self._random and name not in self._drawn:
+            _draw([row for row in ROWS if row.name not in self._drawn], self._random, self._drawn)
+        return self._drawn[name]
+
+    def card(self, name: str) -> Any:
+        """The card: Card or NoBankCard. Raises KeyError for a name that is not on the shelf."""
+        if name not in self._cards:
+            card = builder.make(_BY_NAME[name], [_as_bytes(own) for own in self._of(name)])
+            if name in self._kept:
+                card.update(self._kept[name])
+            card.changed = self._keep
+            self._cards[name] = card
         return self._cards[name]
 
     def bank_cards(self) -> "list[Card]":
         """Those with a number."""
-        return [card for card in self._cards.values() if isinstance(card, Card)]
+        return [self.card(name) for name in _BY_NAME]
 
     def records(self) -> "list[dict]":
-        """What the issuers know: pan, expiry, sequence, pin, issuer_key (bytes), balance_fen, status, last_atc."""
+        """What the issuers know, one for each application: pan, expiry, sequence, pin, issuer_key, mac_key, data_key (bytes),
+        scheme, balance_fen, status, last_atc."""
         return [
-            {
-                "pan": card.pan, "expiry": card.expiry, "sequence": card.sequence, "pin": card.pin,
-                "issuer_key": card.issuer_key, "balance_fen": card.balance_fen, "status": "active", "last_atc": 0,
-            }
-            for card in self.bank_cards()
-        ]  # fmt: skip
+            _record(row, profile, own) for row in ROWS for profile, own in zip(row.applications, self._of(row.name), strict=True)
+        ]
+
+    def record(self, pan: str) -> "dict | None":
+        """The record of one number."""
+        for names in (list(self._drawn), self.names[:-1]):
+            for name in names:
+                for profile, own in zip(_BY_NAME[name].applications, self._of(name), strict=True):
+                    if own["pan"] == pan:
+                        return _record(_BY_NAME[name], profile, own)
+        return None
+
+    def exceptions(self) -> "list[tuple[str, str]]":
+        """[(pan, sequence)] that belong on the terminal's exception file."""
+        return [(own["pan"], SEQUENCE) for row in ROWS if row.listed for own in self._of(row.name)]
+
+    @staticmethod
+    def authority_rows() -> "list[dict[str, str]]":
+        """The authorities' public keys, for `firmware.emv.settings.Settings(keys=...)`."""
+        return pki.authority_rows()
 
 
 def sample(random: Random) -> Shelf:
     """A shelf in memory: the same for the same seed."""
-    return _shelf(_draw(random))
+    drawn: dict[str, list[dict[str, str]]] = {}
+    _draw_first(random, drawn)
+    rest = Random(drawn["debit"][0]["issuer_key"])
+    _add_keys(drawn, rest)
+    return Shelf(drawn, {}, None, rest)
 
 
 def load(folder: "Path | str", random: "Random | None" = None) -> Shelf:
     """The shelf kept in `folder`, made there when there is none. Raises ShelfError, OSError."""
     folder = Path(folder)
-    if not (folder / FILE).exists():
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(folder / FILE, _make(random or chances.SystemRandom()))
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path, counters_path = folder / FILE, folder / COUNTERS
     try:
-        kept = json.loads((folder / FILE).read_text())
-        counters = json.loads((folder / COUNTERS).read_text()) if (folder / COUNTERS).exists() else {}
-        return _shelf(kept["cards"], kept["certificates"], counters, folder / COUNTERS)
+        kept = json.loads(path.read_text()) if path.exists() else {"cards": {}}
+        drawn = {name: own if isinstance(own, list) else [own] for name, own in kept["cards"].items() if name in _BY_NAME}
+        if _complete(drawn, random or chances.SystemRandom()):
+            _write(path, {"cards": {name: own if len(own) > 1 else own[0] for name, own in drawn.items()}})
+        counters = json.loads(counters_path.read_text()) if counters_path.exists() else {}
+
+        def keep(card):
+            counters[card.name] = card.to_json()
+            _write(counters_path, counters)
+
+        shelf = Shelf(drawn, counters, keep)
+        shelf.bank_cards()  # a damaged row is noticed now
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShelfError(
             f"{folder}: {FILE} or {COUNTERS} is damaged ({type(error).__name__}); remove both for new cards"
         ) from None
+    return shelf
 
 
 def luhn(digits: str) -> str:
     """The check digit that makes `digits` a card number (ISO/IEC 7812-1, Annex B)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        doubled = int(digit) * (2 if place % 2 == 0 else 1)
-        total += doubled - 9 if doubled > 9 else doubled
-    return str(-total % 10)
+    places = digits[::-1]
+    return str(-(sum(map(_DOUBLED.__getitem__, places[::2])) + sum(map(_SINGLE.__getitem__, places[1::2]))) % 10)
 
 
-def _draw(random):
-    """{name: {"pan", "pin", "issuer_key"}}, each number with other last digits than the rest: people tell them apart by those."""
+def _as_bytes(own):
+    return {**own, **{name: bytes.fromhex(own[name]) for name in ("issuer_key", "mac_key", "data_key")}}
+
+
+def _key(random):
+    return "%032x" % random.getrandbits(128)
+
+
+def _record(row, profile, own):
+    return {
+        "pan": own["pan"], "expiry": row.expiry, "sequence": SEQUENCE, "pin": own["pin"],
+        "issuer_key": bytes.fromhex(own["issuer_key"]), "mac_key": bytes.fromhex(own["mac_key"]),
+        "data_key": bytes.fromhex(own["data_key"]), "scheme": profile.scheme, "balance_fen": row.balance_fen,
+        "status": "active", "last_atc": 0,
+    }  # fmt: skip
+
+
+def _complete(drawn, random):
+    """Adds what is missing: cards that are new on the shelf, keys that cards did not have before. Whether there was any."""
+    if FIRST[0].name not in drawn:
+        _draw_first(random, drawn)
+    added = _add_keys(drawn, random)
+    missing = [row for row in ROWS if row.name not in drawn]
+    _draw(missing, random, drawn)
+    return bool(missing or added)
+
+
+def _add_keys(drawn, random):
+    without = [own for owns in drawn.values() for own in owns if "mac_key" not in own]
+    mac_key, data_key = _key(random), _key(random)
+    for own in without:
+        own.update(mac_key=mac_key, data_key=data_key)
+    return bool(without)
+
+
+def _draw(rows: "list[Row]", random: Random, drawn: dict) -> None:
+    """Adds {name: [{"pan", "pin", "issuer_key", "mac_key", "data_key"} for each application]} for these rows.
+
+    Each number has other last digits than the rest: people tell cards apart by those.
+    """
+    ends = {own["pan"][-4:] for name in drawn for own in drawn[name]}
+    keys = {scheme: (_key(random), _key(random), _key(random)) for scheme in PREFIXES}
+    for row in rows:
+        drawn[row.name] = []
+        for profile in row.applications:
+            prefix = PREFIXES[profile.scheme]
+            free = row.digits - len(prefix) - 1
+            while True:
+                number = prefix + "%0*d" % (free, random.randrange(10**free))
+                number += luhn(number)
+                if number[-4:] not in ends:
+                    break
+            ends.add(number[-4:])
+            issuer_key, mac_key, data_key = keys[profile.scheme]
+            drawn[row.name].append(
+                {
+                    "pan": number, "pin": "%06d" % random.randrange(10**6), "issuer_key": issuer_key, "mac_key": mac_key,
+                    "data_key": data_key,
+                }
+            )  # fmt: skip
+
+
+def _draw_first(random, drawn):
+    """The first eight, digit by digit: a seed gives them the numbers that it always gave."""
     debit_key, credit_key = (bytes(random.getrandbits(8) for _ in range(16)).hex() for _ in range(2))
-    drawn: dict[str, dict[str, str]] = {}
     ends: set[str] = set()
-    for name, _, application, _, length, *_ in ROWS:
+    for row in FIRST:
         while True:
-            body = "62" + "".join(str(random.randrange(10)) for _ in range(length - 3))
+            body = "62" + "".join(str(random.randrange(10)) for _ in range(row.digits - 3))
             number = body + luhn(body)
             if number[-4:] not in ends:
                 break
         ends.add(number[-4:])
         pin = "".join(str(digit) for digit in random.sample(range(10), 6))
-        drawn[name] = {"pan": number, "pin": pin, "issuer_key": debit_key if application == DEBIT else credit_key}
-    return drawn
-
-
-def _make(random):
-    """All that is kept of a new shelf."""
-    drawn = _draw(random)
-    authority, issuer = pki.make_key(pki.CA_BITS, random), pki.make_key(pki.ISSUER_BITS, random)
-    keys = {"authority": authority.to_json(), "issuer": issuer.to_json()}
-    certificates = {}
-    for card in _shelf(drawn).bank_cards():
-        key = pki.make_key(pki.CARD_BITS, random)
-        keys[card.name] = key.to_json()
-        certificates[card.name] = [record.hex() for record in card.certificates(authority, issuer, key)]
-    return {"cards": drawn, "keys": keys, "certificates": certificates}
-
-
-def _shelf(drawn, certificates=None, counters=None, counters_file=None):
-    counters = dict(counters or {})
-    cards: list[Card | NoBankCard] = []
-
-    def keep(card):
-        counters[card.name] = card.atc
-        _write(counters_file, counters)
-
-    for name, title, application, label, _, expiry, balance_fen, habit in ROWS:
-        own = drawn[name]
-        card = Card(
-            name, title, own["pan"], expiry, own["pin"], application, label, bytes.fromhex(own["issuer_key"]),
-            atc=int(counters.get(name, 0)), balance_fen=balance_fen, habit=habit, changed=keep if counters_file else None,
-        )  # fmt: skip
-        card.garbage = name == "broken"
-        if certificates:
-            card.carry([bytes.fromhex(record) for record in certificates[name]])
-        cards.append(card)
-    return Shelf([*cards, NoBankCard(*NO_BANK_CARD)])
+        key = credit_key if row.name == "credit" else debit_key
+        drawn[row.name] = [{"pan": number, "pin": pin, "issuer_key": key}]
 
 
 def _write(path, data):

@@ -27,7 +27,7 @@ class StandIn(Vault):
         else:
             state, records = "ready", first_records(master, world.random.randbytes, cost=1)
         keys = KeyBox(state, records, world.random.randbytes, self._save, lambda: None, cost=1)
-        super().__init__(self._to_the_world, keys, keypad, self._quickly, self._slowly)
+        super().__init__(self._to_the_world, keys, keypad, self._quickly, self._slowly, world.random.randbytes)
 
     def start(self) -> None:
         """Nothing to start."""

@@ -3,6 +3,7 @@
 Source: EMV Book 1, 11 and Book 3, 6.5.
 """
 
+PSE = b"1PAY.SYS.DDF01"
 PPSE = b"2PAY.SYS.DDF01"
 
 OK = 0x9000
@@ -47,6 +48,26 @@ def read_record(file: int, record: int) -> bytes:
 def get_data(tag: int) -> bytes:
     """GET DATA of a two-byte tag."""
     return bytes((0x80, 0xCA, tag >> 8, tag & 255, 0x00))
+
+
+def internal_authenticate(data: bytes) -> bytes:
+    """INTERNAL AUTHENTICATE over the DDOL's values, up to 252 bytes."""
+    return b"\x00\x88\x00\x00" + bytes((len(data),)) + data + b"\x00"
+
+
+def external_authenticate(data: bytes) -> bytes:
+    """EXTERNAL AUTHENTICATE with the issuer's authentication data, 8..16 bytes; no answer but the status word."""
+    return b"\x00\x82\x00\x00" + bytes((len(data),)) + data
+
+
+def generate_ac(kind: int, data: bytes) -> bytes:
+    """GENERATE AC. kind: 00 AAC, 40 TC, 80 ARQC, and 10 for a combined signature; data: the CDOL's values, up to 252 bytes."""
+    return bytes((0x80, 0xAE, kind, 0x00)) + (bytes((len(data),)) + data if data else b"") + b"\x00"
+
+
+def get_challenge() -> bytes:
+    """GET CHALLENGE: eight bytes, for an enciphered PIN."""
+    return b"\x00\x84\x00\x00\x00"
 
 
 def status_word(word: int) -> str:

@@ -1,34 +1,55 @@
-"""What a contactless terminal is set to: one row an application, and the data that every transaction shares.
+"""What a terminal is set to for cards: one row an application, the data that every transaction shares, the public keys.
 
-Both are plain data (JSON), so that they can be parameters of the store; `Settings` checks them once and keeps them in
-the form that the kernel needs. A row:
+All are plain data (JSON), so that they can be parameters of the store; `Settings` checks them once and keeps them in
+the form that the kernels need. A row:
 
     aid                    hex, 5..16 bytes                            must be there
-    kernel                 hex of the kernel identifier, "07"          must be there
-    ttq                    hex, 4 bytes, the base of 9F66; ""          none
+    kernel                 hex of the contactless kernel, "07"; ""     not by contactless
+    contact                taken by contacts                           True
     version                hex, 2 bytes, 9F09                          "0020"
     partial                a longer name that begins with `aid` fits   True
+    by contacts and in the full flow over contactless:
+    tac_denial, tac_online, tac_default   hex, 5 bytes; ""             zeros
+    ddol, tdol             hex, what a card without its own is asked for   none
+    terminal_floor_limit_fen   9F1B: this and more goes online         0
+    threshold_fen          of the biased random selection              0
+    target_percent, maximum_percent                                    0
+    online_pin             an online PIN is possible (DF18)            True
+    by contactless:
+    ttq                    hex, 4 bytes, the base of 9F66; ""          none
     extended_selection     9F29 of the card is added to the name       False
     zero_amount_allowed                                                True
     status_check_fen       this very amount asks for the card's status; None  never
     transaction_limit_fen  this and more: not by contactless; None     no limit
+    device_limit_fen       the same where the holder is verified on his device (M/Chip); None  `transaction_limit_fen`
     floor_limit_fen        more than this: online; None                `terminal_floor_limit_fen`, then none
     cvm_limit_fen          this and more: verify the holder; None      never by amount
     cvm_default            what the terminal does when it must verify the holder and the card names no method of
                            the terminal's: "online-pin", "signature" or "decline"                       "decline"
+    ecash_limit_fen        9F7B; None                                  none
 
-Source: EMV Book A, 5.8 (reader combination data) and Book B, 3.1; the UnionPay values: reference terminals, as
-parameters DF19 (floor), DF20 (transaction), DF21 (CVM).
+Switches are what makers' kernels let one set; SWITCHES names them with their defaults.
+
+Source: EMV Book 3, 10 and Book 4, 5; EMV Book A, 5.8 (reader combination data) and Book B, 3.1; the UnionPay values:
+reference terminals, as parameters DF11-DF13 (TAC), DF14 (DDOL), DF15-DF17 (selection), DF19 (floor), DF20
+(transaction), DF21 (CVM).
 """
 
 from binascii import unhexlify
+
+from firmware.emv import authority
 
 # China UnionPay: debit, credit, quasi-credit. The holder is verified from 1000.01 on, so the limit is one fen above
 # 1000.00; no transaction limit; floor 0, so that every amount goes online.
 _UNIONPAY = (
     ("kernel", "07"),
-    ("ttq", "26004080"),
+    ("ttq", "66004080"),
     ("version", "0020"),
+    ("tac_denial", "0010000000"),
+    ("tac_online", "D84004F800"),
+    ("tac_default", "D84000A800"),
+    ("ddol", "9F3704"),
+    ("terminal_floor_limit_fen", 0),
     ("transaction_limit_fen", None),
     ("floor_limit_fen", 0),
     ("cvm_limit_fen", 100001),
@@ -36,25 +57,50 @@ _UNIONPAY = (
 )
 DEFAULT_AIDS = [dict((("aid", _aid),) + _UNIONPAY) for _aid in ("A000000333010101", "A000000333010102", "A000000333010103")]
 
-# Attended, online only, with PIN pad and printer; China, yuan.
+# Attended, online and offline, every reader, PIN pad and printer; China, yuan.
 DEFAULT_TERMINAL = {
     "9F1A": "0156",
     "5F2A": "0156",
     "5F36": "02",
-    "9F33": "206800",
-    "9F35": "21",
+    "9F33": "E0F8C8",
+    "9F35": "22",
     "9F40": "6000F0A001",
     "9F1E": "3030303030303031",
-    "9F39": "07",
     "9F7A": "00",
     "DF60": "00",
     "DF69": "00",
 }
 
-_FLAGS = (("partial", True), ("extended_selection", False), ("zero_amount_allowed", True))
-_LIMITS = ("status_check_fen", "transaction_limit_fen", "floor_limit_fen", "terminal_floor_limit_fen", "cvm_limit_fen")
+# name: (default, what it does)
+SWITCHES = {
+    "pse": (True, "the card's directory is asked for; off: every application of the terminal is tried by name"),
+    "confirm": (False, "the holder confirms even a single application"),
+    "pin_bypass": (True, "confirm on an empty page goes on without a PIN"),
+    "pin_tries": (True, "GET DATA for the tries left before an offline PIN is asked for"),
+    "random": (True, "random selection for online"),
+    "velocity": (True, "velocity checking"),
+    "split_sale": (True, "the amount of the same card's last sale counts towards the floor limit"),
+    "exceptions": (True, "the exception file is looked into"),
+    "risk_by_aip": (False, "terminal risk management only where the card's AIP asks for it"),
+    "force_online": (False, "the merchant wants every transaction online"),
+    "referral": (False, "a referral by the issuer (01, 02) is put to the merchant; off: it is a decline"),
+    "advice": (True, "the host is told of declines that the card wants known"),
+}
+
+_FLAGS = (
+    ("contact", True), ("partial", True), ("online_pin", True), ("extended_selection", False), ("zero_amount_allowed", True),
+)  # fmt: skip
+_LIMITS = (
+    "status_check_fen", "transaction_limit_fen", "device_limit_fen", "floor_limit_fen", "terminal_floor_limit_fen",
+    "cvm_limit_fen", "ecash_limit_fen",
+)  # fmt: skip
+_COUNTS = ("threshold_fen", "target_percent", "maximum_percent")
+_CODES = ("tac_denial", "tac_online", "tac_default")
+_LISTS = ("ddol", "tdol")
 _CVM_DEFAULTS = ("online-pin", "signature", "decline")
-_KEYS = ("aid", "kernel", "ttq", "version", "cvm_default") + _LIMITS + tuple([name for name, _ in _FLAGS])
+_KEYS = (
+    ("aid", "kernel", "ttq", "version", "cvm_default") + _LIMITS + _COUNTS + _CODES + _LISTS + tuple([name for name, _ in _FLAGS])
+)
 
 
 class SettingsError(ValueError):
@@ -62,40 +108,94 @@ class SettingsError(ValueError):
 
 
 class Application:
-    """A row, checked. Attributes as the row's keys, with `aid`, `kernel`, `ttq` (None: none) and `version` as bytes."""
+    """A row, checked. Attributes as the row's keys, hex as bytes.
+
+    kernel       b"" where the row is not for contactless     ttq   None: none
+    tac_...      five bytes, zeros where the row has none     ddol, tdol   b"" where it has none
+    """
+
+    aid: bytes
+    kernel: bytes
+    ttq: "bytes | None"
+    version: bytes
+    cvm_default: str
+    contact: bool
+    partial: bool
+    online_pin: bool
+    extended_selection: bool
+    zero_amount_allowed: bool
+    status_check_fen: "int | None"
+    transaction_limit_fen: "int | None"
+    device_limit_fen: "int | None"
+    floor_limit_fen: "int | None"
+    terminal_floor_limit_fen: "int | None"
+    cvm_limit_fen: "int | None"
+    ecash_limit_fen: "int | None"
+    threshold_fen: int
+    target_percent: int
+    maximum_percent: int
+    tac_denial: bytes
+    tac_online: bytes
+    tac_default: bytes
+    ddol: bytes
+    tdol: bytes
 
     def __init__(self, row: dict, where: str = "row") -> None:
         for key in row:
             if key not in _KEYS:
                 raise SettingsError("%s: unknown key %s" % (where, key))
         self.aid = _hex(row, "aid", where, 5, 16)
-        self.kernel = _hex(row, "kernel", where, 1, 8)
+        self.kernel = _hex(row, "kernel", where, 1, 8) if row.get("kernel") else b""
         self.ttq = _hex(row, "ttq", where, 4, 4) if row.get("ttq") else None
         self.version = _hex(row, "version", where, 2, 2) if "version" in row else b"\x00\x20"
         self.cvm_default = row.get("cvm_default", "decline")
         if self.cvm_default not in _CVM_DEFAULTS:
             raise SettingsError("%s: cvm_default is none of %s" % (where, ", ".join(_CVM_DEFAULTS)))
-        flags = [row.get(name, default) for name, default in _FLAGS]
-        limits = [row.get(name) for name in _LIMITS]
-        for name, value in zip([name for name, _ in _FLAGS], flags):
-            if value is not True and value is not False:
+        for name, default in _FLAGS:
+            flag = row.get(name, default)
+            if flag is not True and flag is not False:
                 raise SettingsError("%s: %s is not true or false" % (where, name))
-        for name, value in zip(_LIMITS, limits):
-            if value is not None and (not isinstance(value, int) or value is True or value is False or value < 0):
+            setattr(self, name, flag)
+        for name in _LIMITS:
+            limit = row.get(name)
+            if limit is not None and not _is_count(limit):
                 raise SettingsError("%s: %s is no amount in fen" % (where, name))
-        self.partial, self.extended_selection, self.zero_amount_allowed = flags
-        self.status_check_fen, self.transaction_limit_fen = limits[:2]
-        self.floor_limit_fen, self.terminal_floor_limit_fen, self.cvm_limit_fen = limits[2:]
+            setattr(self, name, limit)
+        for name in _COUNTS:
+            count = row.get(name, 0)
+            if not _is_count(count) or (name.endswith("percent") and count > 99):
+                raise SettingsError("%s: %s is no number that fits" % (where, name))
+            setattr(self, name, count)
+        for name in _CODES:
+            setattr(self, name, _hex(row, name, where, 5, 5) if row.get(name) else bytes(5))
+        for name in _LISTS:
+            setattr(self, name, _hex(row, name, where, 1, 252) if row.get(name) else b"")
 
     def matches(self, name: bytes) -> bool:
         """Whether a name in the card's directory is this application."""
         return name == self.aid or (self.partial and name.startswith(self.aid))
 
 
-class Settings:
-    """applications: rows in the order of preference; terminal: {hex tag: hex value}. Raises SettingsError."""
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value is not True and value is not False and value >= 0
 
-    def __init__(self, applications: "list[dict]" = DEFAULT_AIDS, terminal: "dict[str, str]" = DEFAULT_TERMINAL) -> None:
+
+class Settings:
+    """What the kernels are set to. Raises SettingsError.
+
+    applications   rows in the order of preference          terminal   {hex tag: hex value}
+    keys           rows of `authority`, all test or all live    revoked    rows of `authority.Revoked`
+    switches       {name of SWITCHES: bool}, those that differ from their defaults
+    """
+
+    def __init__(
+        self,
+        applications: "list[dict]" = DEFAULT_AIDS,
+        terminal: "dict[str, str]" = DEFAULT_TERMINAL,
+        keys: "list[dict] | tuple" = (),
+        revoked: "list[dict] | tuple" = (),
+        switches: "dict[str, bool] | None" = None,
+    ) -> None:
         self.applications = [Application(row, "application %d" % (at + 1)) for at, row in enumerate(applications)]
         self.terminal: dict[int, bytes] = {}
         for tag in terminal:
@@ -103,6 +203,19 @@ class Settings:
                 self.terminal[int(tag, 16)] = unhexlify(terminal[tag])
             except (ValueError, TypeError):
                 raise SettingsError("terminal: %s is not hex" % tag)
+        try:
+            self.authority = authority.Authority(keys, revoked)
+        except authority.AuthorityError as error:
+            raise SettingsError(str(error))
+        self._switches = {name: SWITCHES[name][0] for name in SWITCHES}
+        for name, on in (switches or {}).items():
+            if name not in SWITCHES or (on is not True and on is not False):
+                raise SettingsError("switches: %s is none, or not true or false" % name)
+            self._switches[name] = on
+
+    def switch(self, name: str) -> bool:
+        """Whether a switch of SWITCHES is on. KeyError for another name."""
+        return self._switches[name]
 
 
 class Request:
@@ -111,11 +224,20 @@ class Request:
     amount_fen      0 .. 999999999999, everything included     other_fen   cashback, part of it
     date            "YYMMDD"                                   time        "HHMMSS", both local
     unpredictable   4 bytes                                    counter     0 .. 99999999, 9F41: the trace number
-    kind            two digits, 9C: "00" goods, "31" balance, "20" refund
+    kind            two digits, 9C: "00" goods, "01" cash, "09" goods with cashback, "20" refund, "31" balance
+    chance          0 .. 98, drawn for this transaction: random selection for online takes it below the target percentage
     """
 
     def __init__(
-        self, amount_fen: int, date: str, time: str, unpredictable: bytes, counter: int, kind: str = "00", other_fen: int = 0
+        self,
+        amount_fen: int,
+        date: str,
+        time: str,
+        unpredictable: bytes,
+        counter: int,
+        kind: str = "00",
+        other_fen: int = 0,
+        chance: int = 98,
     ) -> None:
         if not 0 <= amount_fen <= 999999999999 or not 0 <= other_fen <= amount_fen:
             raise ValueError("amount out of range")
@@ -125,6 +247,8 @@ class Request:
         self.other_fen = other_fen
         self.date = date
         self.kind = kind
+        self.unpredictable = bytes(unpredictable)
+        self.chance = chance
         self.tags: dict[int, bytes] = {
             0x9F02: bcd("%012d" % amount_fen),
             0x9F03: bcd("%012d" % other_fen),

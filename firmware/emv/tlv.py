@@ -10,6 +10,8 @@ up to four bytes, not necessarily the shortest. Depth and size are bounded and t
 Source: EMV Book 3, Annex B.
 """
 
+from binascii import unhexlify
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -113,6 +115,16 @@ def tag_bytes(tag: int) -> bytes:
     if not well_formed:
         raise TlvError("no tag: %X" % tag)
     return name
+
+
+def parse_tag(text: str) -> int:
+    """A tag as people write it, "9F26". Raises TlvError for what is none."""
+    try:
+        tag = int.from_bytes(unhexlify(text), "big")
+    except (ValueError, TypeError):
+        raise TlvError("no tag: not hex")
+    tag_bytes(tag)
+    return tag
 
 
 def length_bytes(length: int) -> bytes:

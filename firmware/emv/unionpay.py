@@ -1,33 +1,56 @@
-"""Kernel 7: a UnionPay card by contactless, online (qPBOC).
+"""Kernel 7: a UnionPay card by contactless, online or offline (qPBOC, QuickPass).
 
     GPO        the PDOL's values; the card computes its cryptogram over them here and now
-    AFL        the records it points to: card number, expiry, sequence number
-    decide     AAC: declined. TC: this terminal does not authenticate cards offline, so what the card allows in CTQ for
-               failed authentication. ARQC: expiry, then how the holder is verified, then online
-    verify     CTQ says which method the card wants; 9F66 says what the terminal offers. Where the amount reached the
-               terminal's own limit and the card names no method, the row's `cvm_default` decides
+    no 9F26    the card wants the whole debit/credit flow of PBOC: `contact.over_contactless`, where 9F66 offers it
+    AAC        declined; nothing more is read
+    records    what the locator points to: card number, dates, certificates
+    proof      fDDA (`oda.fast`) for a TC always, for an ARQC where 9F66 offers it and the card has signed
+    the file   of exceptions, by `ask.OnException`
+    expiry     an expired card is for its issuer, where the card says so in CTQ and the terminal can go online
+    the holder by `verification`
+    then       a TC that is proven is approved offline; all else goes online
+
+A TC counts offline only for what the terminal left to the card: unproven, or given though 9F66 asked for an online
+cryptogram, it goes where CTQ (9F6C) sends a failed authentication:
+
+    CTQ 1:20 and the terminal is online-capable      online
+    CTQ 1:10 and the terminal has contacts           another interface
+    else                                             declined
+
+The card's claim that its holder was verified on his device (CTQ 2:80) is one that anybody between card and reader can
+make; it counts where the signed 9F69 has the same CTQ, and without 9F69 only for the issuer to judge, with an ARQC.
 
 TVR stays as the card was told at GPO, because its cryptogram covers it. The CVM result is set afterwards.
 
-Sources: PBOC 3.0 part 12; EMV Book C-7, 3 and C-3, 5 (CTQ rules, which qPBOC shares), as far as reference texts quote them.
+Sources: PBOC 3.0 part 12 (JR/T 0025.12); EMV Book C-7, 3 and C-3, 5 (CTQ rules, which qPBOC shares), as far as reference
+texts quote them (reference/emv.md, kernel 3 / 7).
 """
 
 from binascii import hexlify
 
-from firmware.emv import apdu, card, dol, tags, tlv, track2
+from firmware.emv import apdu, ask, card, contact, dol, entry, oda, records, selection, tags
 from firmware.emv import outcome as result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from firmware.emv.entry import Candidate, Combination, Selected
+    from firmware.emv.card import Flow, Step
+    from firmware.emv.data import Data
+    from firmware.emv.entry import Combination, Restart, Selected
     from firmware.emv.settings import Request, Settings
 
 IDENTIFIER = b"\x07"
-MAX_RECORDS = 32
 
 AAC, TC, ARQC = 0x00, 0x40, 0x80
+
+# 9F66, byte 1 to 3
+FULL_FLOW, CONTACTS, OFFLINE_ONLY, PIN_OFFERED, SIGNATURE_OFFERED, PROOF_ONLINE = 0x40, 0x10, 0x08, 0x04, 0x02, 0x01
+ONLINE_WANTED = 0x80
+DEVICE_OFFERED = 0x40
+# 9F6C, byte 1 and 2
+PIN_WANTED, SIGNATURE_WANTED, FAILED_ONLINE, FAILED_OTHER, EXPIRED_ONLINE = 0x80, 0x40, 0x20, 0x10, 0x08
+DEVICE_DONE = 0x80
+
+IC_WITH_CONTACTS = 0x20  # 9F33, byte 1
 
 # SW of GET PROCESSING OPTIONS: why
 GPO_REFUSALS = {0x6984: "not-contactless", 0x6985: "gpo-refused", 0x6986: "see-phone"}
@@ -40,77 +63,83 @@ CVM_RESULTS = {
     result.CDCVM: b"\x01\x00\x02",
 }
 
+OFFLINE_APPROVED, OFFLINE_DECLINED = "Y1", "Z1"
 
-def run(settings: "Settings", request: "Request", selected: "Selected") -> "Generator[bytes, bytes | None, result.Outcome]":
-    """From the selected application to the outcome. Ends the tap (`card.Ended`) or raises TlvError, DolError, Track2Error."""
+# E-cash: what is left on the card after the payment, or before it; n12 in fen
+BALANCES = (0x9F5D, 0x9F79)
+
+
+def run(settings: "Settings", request: "Request", selected: "Selected", restart: "Restart | None" = None) -> "Flow":
+    """From the selected application to the outcome. Ends the tap (`card.Ended`) or raises TlvError, DolError, Track2Error.
+
+    A restart without the issuer's data is a new reading; one with them the kernel has no use for ("refused").
+    """
+    if restart is not None and restart.issuer_data:
+        raise card.Ended("refused")
     if selected.pdol is None or not any(tag == 0x9F66 for tag, _ in selected.pdol):
         raise card.Ended("no-pdol")
-    candidate = selected.candidate
-    said: dict[int, bytes] = {}
-    told = terminal_values(settings, request, candidate)
-    data, status = yield from card.exchange(apdu.get_processing_options(dol.build(selected.pdol, told)))
+    data = entry.activate(settings, request, selected)
+    given = yield from _options(data, selected)
+    if 0x9F26 not in data.said:
+        if not _offers(data, 1, FULL_FLOW):
+            raise card.Ended("no-cryptogram")
+        outcome = yield from contact.over_contactless(data)
+    else:
+        outcome = yield from _quick(data, given, selected.candidate.combination)
+    outcome.kernel = hexlify(IDENTIFIER).decode()
+    outcome.cvm_required = selected.candidate.combination.cvm_exceeded
+    if not outcome.label:
+        outcome.label = tags.text(selected.candidate.label).strip()[:16]
+    return _told(outcome)
+
+
+def _options(data: "Data", selected: "Selected") -> "Step":
+    """GET PROCESSING OPTIONS: the card's answer, {tag: bytes}, which goes before what it said when it was selected."""
+    data.pdol = dol.build(selected.pdol or [], data.values())
+    answer, status = yield from card.exchange(apdu.get_processing_options(data.pdol))
     if status != apdu.OK:
         raise card.Ended(GPO_REFUSALS.get(status, "refused"))
-    card.take(said, _processing_options(data))
-    if 0x9F26 not in said:
-        raise card.Ended("no-cryptogram")
-    _need(said, 0x82, 2)
-    _need(said, 0x9F26, 8)
-    _need(said, 0x9F36, 2)
-    kind = _cryptogram(said)
+    given: dict[int, bytes] = {}
+    card.take(given, records.processing_options(answer))
+    data.said.update(given)
+    return given
+
+
+def _quick(data: "Data", given: "dict[int, bytes]", combination: "Combination") -> "Flow":
+    """qPBOC, from the answer that has the cryptogram."""
+    said = data.said
+    for tag, size in ((0x82, 2), (0x9F26, 8), (0x9F36, 2)):
+        records.need(given, tag, size)
+    kind = cryptogram(given)
+    wish = said.get(0x9F6C)
+    if wish is not None and len(wish) != 2:
+        raise card.Ended("malformed")
     if kind != AAC:
-        yield from _records(said)
-    for tag, value in tlv.primitives(selected.fci):
-        said.setdefault(tag, value)
-    said.update(told)  # what the terminal knows, the card does not say
-    if not 5 <= len(said.get(0x84, b"")) <= 16:
-        said[0x84] = candidate.name
+        yield from _records(data, given)
     said.setdefault(0x9F27, bytes((kind,)))
     outcome = card.outcome_of("arqc")
-    outcome.tags = said
-    outcome.cvm_required = candidate.combination.cvm_exceeded
-    _identify(outcome, said, candidate)
-    _decide(outcome, kind, said.get(0x9F6C), candidate.combination, request.date)
-    said[0x9F34] = CVM_RESULTS[outcome.cvm]
+    shown = selection.shown(
+        said.get(0x9F12, b""), said.get(0x9F11, b""), said.get(0x50, b""), data.settings.terminal.get(0x9F40, b"")
+    )
+    records.identify(outcome, said, shown)
+    why = "aac"
+    if kind != AAC:
+        if not outcome.pan:
+            raise card.Ended("missing")
+        listed = False
+        if data.settings.switch("exceptions"):
+            listed = yield ask.OnException(outcome.pan, outcome.sequence)
+        why = "listed" if listed else _decide(data, kind, outcome, combination)
+    _close(outcome, why, data)
     return outcome
 
 
-def terminal_values(settings: "Settings", request: "Request", candidate: "Candidate") -> "dict[int, bytes]":
-    """All that the terminal can answer to a PDOL."""
-    told = dict(settings.terminal)
-    told.update(request.tags)
-    application = candidate.combination.application
-    told[0x95] = b"\x00\x00\x00\x00\x00"
-    told[0x9F06] = application.aid
-    told[0x9F09] = application.version
-    if candidate.combination.ttq is not None:
-        told[0x9F66] = candidate.combination.ttq
-    return told
-
-
-def _processing_options(data: bytes) -> "tlv.Tree":
-    """The objects of a GPO answer in either format."""
-    tree = tlv.decode(data)
-    if len(tree) == 1 and tree[0][0] == 0x77:
-        return tree[0][1]
-    if len(tree) == 1 and tree[0][0] == 0x80 and len(tree[0][1]) >= 2:
-        return [(0x82, tree[0][1][:2]), (0x94, tree[0][1][2:])]
-    raise card.Ended("malformed")
-
-
-def _need(said: "dict[int, bytes]", tag: int, size: int) -> None:
-    if tag not in said:
-        raise card.Ended("missing")
-    if len(said[tag]) != size:
-        raise card.Ended("malformed")
-
-
-def _cryptogram(said: "dict[int, bytes]") -> int:
-    """AAC, TC or ARQC: from 9F27, or where the card sends none from the first CVR byte in 9F10."""
+def cryptogram(said: "dict[int, bytes]") -> int:
+    """AAC, TC or ARQC: from 9F27, or where the card sends none from the first CVR byte in 9F10. Ends the tap."""
     if 0x9F10 not in said:
         raise card.Ended("missing")
     if 0x9F27 in said:
-        _need(said, 0x9F27, 1)
+        records.need(said, 0x9F27, 1)
         kind = said[0x9F27][0] & 0xC0
     else:
         if len(said[0x9F10]) < 5:
@@ -121,85 +150,81 @@ def _cryptogram(said: "dict[int, bytes]") -> int:
     return kind
 
 
-def _records(said: "dict[int, bytes]") -> "Generator[bytes, bytes | None, None]":
-    """Reads every record of the AFL."""
-    locator = said.get(0x94, b"")
-    if len(locator) % 4:
-        raise card.Ended("malformed")
-    reads: list[tuple[int, int]] = []
-    for at in range(0, len(locator), 4):
-        head, first, last, proven = locator[at : at + 4]
-        file = head >> 3
-        if head & 7 or not 1 <= file <= 30 or not 1 <= first <= last or proven > last - first + 1:
+def _records(data: "Data", given: "dict[int, bytes]") -> "Step":
+    """Reads what the locator points to, which may be nothing. No record may say again what the options said."""
+    if not given.get(0x94):
+        return
+    said = data.said
+    data.said = {tag: said[tag] for tag in records.FIXED if tag in said}
+    yield from records.read(data, ())
+    for tag in data.said:
+        if tag in given and tag not in records.FIXED:
             raise card.Ended("malformed")
-        if len(reads) + last - first >= MAX_RECORDS:
-            raise card.Ended("endless")
-        reads.extend([(file, number) for number in range(first, last + 1)])
-    for file, number in reads:
-        data, status = yield from card.exchange(apdu.read_record(file, number))
-        if status != apdu.OK:
-            raise card.Ended("refused")
-        card.take(said, card.template(data, 0x70))
+        said[tag] = data.said[tag]
+    data.said = said
 
 
-def _identify(outcome: result.Outcome, said: "dict[int, bytes]", candidate: "Candidate") -> None:
-    """Who this card is. Card number and expiry from 5A, 5F24 and track 2, which must agree."""
-    outcome.aid = hexlify(said[0x84]).decode().upper()
-    outcome.kernel = hexlify(candidate.combination.application.kernel).decode().upper()
-    outcome.label = tags.text(said.get(0x9F12) or said.get(0x50) or candidate.label)[:16]
-    if 0x57 in said:
-        outcome.pan, outcome.expiry, outcome.service, outcome.track2 = track2.parse(said[0x57])
-    if 0x5A in said:
-        number = track2.card_number(track2.compressed(said[0x5A]))
-        if outcome.pan and outcome.pan != number:
-            raise card.Ended("malformed")
-        outcome.pan = number
-    if 0x5F24 in said:
-        _need(said, 0x5F24, 3)
-        date = hexlify(said[0x5F24]).decode()
-        if not date.isdigit() or not 1 <= int(date[2:4]) <= 12:
-            raise card.Ended("malformed")
-        outcome.expiry = date[:4]
-    if 0x5F34 in said:
-        _need(said, 0x5F34, 1)
-        sequence = hexlify(said[0x5F34]).decode()
-        if not sequence.isdigit():
-            raise card.Ended("malformed")
-        outcome.sequence = "0" + sequence
-
-
-def _decide(outcome: result.Outcome, kind: int, ctq: "bytes | None", combination: "Combination", today: str) -> None:
-    if ctq is not None and len(ctq) != 2:
-        raise card.Ended("malformed")
-    if kind == AAC:
-        return _end(outcome, "aac")
+def _decide(data: "Data", kind: int, outcome: result.Outcome, combination: "Combination") -> str:
+    """Why the outcome is what it is, a key of REASONS; the method of verification is set."""
+    wish = data.said.get(0x9F6C, b"\x00\x00")
+    proven = False
+    if kind == TC or (_offers(data, 1, PROOF_ONLINE) and 0x9F4B in data.said):
+        proven = oda.fast(data)
+        if not proven or (kind == TC and _online_wanted(data, combination)):
+            why = _unproven(data, wish)
+            if why != "tc":
+                return why
+            proven = False
+    if expired(outcome.expiry, data.request.date):
+        if not wish[0] & EXPIRED_ONLINE or _offers(data, 1, OFFLINE_ONLY):
+            return "expired"
+        proven = False
+    method = verification(data.said.get(0x9F6C), combination)
+    if method == result.CDCVM and not _device_claim_holds(data, kind, wish):
+        method = "decline"
+    if method == "decline":
+        return "no-method"
+    outcome.cvm = method
+    outcome.signature = method == result.SIGNATURE
+    if kind == TC and proven and method != result.ONLINE_PIN:
+        return "approved"
+    if _offers(data, 1, OFFLINE_ONLY):
+        return "offline-only"
     if not outcome.track2:
         raise card.Ended("missing")
-    wish = ctq or b"\x00\x00"
-    if kind == TC and not wish[0] & 0x20:
-        return _end(outcome, "not-authenticated" if wish[0] & 0x10 else "unproven")
-    _end(outcome, "arqc" if kind == ARQC else "tc")
-    if expired(outcome.expiry, today) and not wish[0] & 0x08:
-        return _end(outcome, "expired")
-    outcome.cvm = verification(ctq, combination)
-    if outcome.cvm == "decline":
-        outcome.cvm = result.NO_CVM
-        return _end(outcome, "no-method")
-    if outcome.cvm == result.ONLINE_PIN:
-        outcome.message = "enter-pin"
+    return "arqc" if kind == ARQC else "tc"
+
+
+def _online_wanted(data: "Data", combination: "Combination") -> bool:
+    it = combination
+    return it.floor_exceeded or it.status_check or it.zero_amount or _offers(data, 2, ONLINE_WANTED)
+
+
+def _unproven(data: "Data", wish: bytes) -> str:
+    """Where CTQ sends a card that was not authenticated: "tc" is online."""
+    if wish[0] & FAILED_ONLINE and not _offers(data, 1, OFFLINE_ONLY):
+        return "tc"
+    if wish[0] & FAILED_OTHER and (_offers(data, 1, CONTACTS) or data.capability(1, IC_WITH_CONTACTS)):
+        return "not-authenticated"
+    return "unproven"
+
+
+def _device_claim_holds(data: "Data", kind: int, wish: bytes) -> bool:
+    related = data.said.get(0x9F69)
+    return kind == ARQC if related is None else related[5:7] == wish
 
 
 def verification(ctq: "bytes | None", combination: "Combination") -> str:
     """How the holder is verified: a name of `outcome.METHODS`, or "decline"."""
     wish = ctq or b"\x00\x00"
     offer = combination.ttq or b"\x00\x00\x00\x00"
-    if wish[0] & 0x80 and offer[0] & 0x04:
+    if wish[0] & PIN_WANTED and offer[0] & PIN_OFFERED:
         return result.ONLINE_PIN
-    if wish[1] & 0x80 and offer[2] & 0x40:
+    if wish[1] & DEVICE_DONE and offer[2] & DEVICE_OFFERED:
         return result.CDCVM
-    if wish[0] & 0x40 and offer[0] & 0x02:
+    if wish[0] & SIGNATURE_WANTED and offer[0] & SIGNATURE_OFFERED:
         return result.SIGNATURE
-    if combination.cvm_exceeded or wish[0] & 0xC0:
+    if combination.cvm_exceeded or wish[0] & (PIN_WANTED | SIGNATURE_WANTED):
         return combination.application.cvm_default
     return result.NO_CVM
 
@@ -213,6 +238,39 @@ def _century(yymm: str) -> str:
     return ("20" if yymm[:2] < "50" else "19") + yymm
 
 
-def _end(outcome: result.Outcome, why: str) -> None:
+def _offers(data: "Data", byte: int, mask: int) -> bool:
+    """A bit of 9F66 as the card was told it."""
+    value = data.told.get(0x9F66, b"")
+    return len(value) >= byte and bool(value[byte - 1] & mask)
+
+
+def _close(outcome: result.Outcome, why: str, data: "Data") -> None:
+    """The outcome for a reason, with everything that was said."""
     outcome.why = why
     outcome.status, outcome.message = card.REASONS[why][:2]
+    if outcome.status in (result.ONLINE, result.APPROVED):
+        data.cvm_results = CVM_RESULTS[outcome.cvm]
+    else:
+        outcome.cvm, outcome.signature = result.NO_CVM, False
+    if why == "not-authenticated":
+        outcome.interface = "contact"
+    if outcome.status in (result.APPROVED, result.DECLINED):
+        outcome.response = OFFLINE_APPROVED if outcome.status == result.APPROVED else OFFLINE_DECLINED
+        data.told[0x8A] = outcome.response.encode()
+    outcome.tags = data.values()
+
+
+def _told(outcome: result.Outcome) -> result.Outcome:
+    """The outcome with its messages."""
+    if outcome.status == result.ONLINE and outcome.cvm == result.ONLINE_PIN:
+        outcome.message = "enter-pin"
+    elif outcome.status == result.APPROVED and outcome.signature:
+        outcome.message = "approved-sign"
+    entry.say(outcome)
+    if outcome.status == result.APPROVED and outcome.ui is not None:
+        for tag in BALANCES:
+            value = outcome.tags.get(tag)
+            if value is not None and len(value) == 6 and hexlify(value).isdigit():
+                outcome.ui.value = hexlify(value).decode()
+                break
+    return outcome

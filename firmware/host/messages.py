@@ -7,6 +7,9 @@ session when they travel (`session`). Source: host.md §2, §3, §6.
 import json
 from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 
+from firmware import verification
+from firmware.emv import tlv
+from firmware.emv.ask import Reply
 from firmware.iso8583 import codes, unionpay
 from firmware.money import masked
 from firmware.transactions import BY_NAME
@@ -39,7 +42,7 @@ def request(terminal: "Terminal", draft: "Draft", trace: str) -> "tuple[str, Fie
     fields[22] = draft.entry + ("1" if draft.pin_block else "2")
     fields[25] = row.condition
     fields[49] = unionpay.CURRENCY
-    fields[60] = unionpay.financial(row.kind, terminal.ledger.batch, partial=False)
+    fields[60] = _private60(row.kind, terminal.ledger.batch, draft.fallback)
     fields[2] = draft.pan
     if draft.expiry:
         fields[14] = draft.expiry
@@ -49,7 +52,10 @@ def request(terminal: "Terminal", draft: "Draft", trace: str) -> "tuple[str, Fie
             fields[23] = card.sequence
         if card.track2:
             fields[35] = card.track2
-        fields[55] = card.field55(unionpay.ONLINE_TAGS)
+        if card.track3:
+            fields[36] = card.track3
+        if card.tags:
+            fields[55] = card.field55(unionpay.ONLINE_TAGS)
     if draft.pin_block:
         fields[26] = unionpay.PIN_CAPTURE
         fields[52] = draft.pin_block
@@ -64,8 +70,17 @@ def request(terminal: "Terminal", draft: "Draft", trace: str) -> "tuple[str, Fie
     return row.mti, fields
 
 
-def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes) -> "Record":
-    """What the ledger keeps of a request: no track, no PIN block, the card number only as the vault's ciphertext."""
+def _private60(kind: str, batch: str, fallback: object) -> str:
+    """F60 of a transaction. fallback: the stripe was read because the chip could not be."""
+    chip = unionpay.CHIP_FALLBACK if fallback else unionpay.CHIP_NORMAL
+    return unionpay.financial(kind, batch, chip=chip, partial=False)
+
+
+def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who: bytes) -> "Record":
+    """What the ledger keeps of a request: no track, no PIN block, the card number only as the vault's ciphertext.
+
+    who: the vault's fingerprint of the card, by which its next sale is known again.
+    """
     card = draft.card
     kept: Record = {
         "kind": draft.row.name,
@@ -76,25 +91,44 @@ def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes) -> "
         "entry": draft.entry,
         "pin": bool(draft.pin_block),
         "cvm": draft.cvm,
-        "free_fen": terminal.parameter("pin.free_fen"),
+        "who": hexlify(who).decode(),
+        "free_fen": verification.free_fen(terminal, draft.pan),
         "pan": masked(draft.pan),
         "sealed": b2a_base64(sealed).decode().strip(),
         "original": draft.original["id"] if draft.original is not None else 0,
     }
     if draft.original is not None:
         kept["undoes"] = {name: draft.original.get(name, "") for name in ("trace", "batch", "reference", "authorisation", "at")}
+    if draft.fallback:
+        kept["fallback"] = True
     if card is not None:
         kept["sequence"] = card.sequence
-        kept["reversal55"] = hexlify(card.field55(unionpay.REVERSAL_TAGS)).decode()
-        kept["chip"] = chip_lines(card)
+        kept["signature"] = card.signature
+        if card.tags:
+            kept.update(kept_of_chip(card))
     return kept
 
 
-# Chip lines of the slip (products.md §1.4, 20): name, tag.
+def kept_of_chip(card: "Outcome", cryptogram: str = "") -> "Record":
+    """What the slip and a reversal need of the chip. Asked again when the card has had its last word.
+
+    cryptogram: that of the request, which the slip of an online transaction goes on naming (products.md §1.4, 20).
+    """
+    if not cryptogram and card.hex_of(0x9F26):
+        cryptogram = CRYPTOGRAMS[card.tags.get(0x9F27, b"\x80")[0] >> 6] + ":" + card.hex_of(0x9F26)
+    return {
+        "reversal55": hexlify(card.field55(unionpay.REVERSAL_TAGS)).decode(),
+        "cryptogram": cryptogram,
+        "chip": chip_lines(card, cryptogram),
+    }
+
+
+# Chip lines of the slip (products.md §1.4, 20): name, tag. The cryptogram comes before them, by its kind.
 CHIP = (
-    ("ARQC", 0x9F26), ("TVR", 0x95), ("AID", 0x84), ("CSN", 0x5F34), ("TSI", 0x9B), ("ATC", 0x9F36), ("AIP", 0x82),
-    ("UNPR NO", 0x9F37), ("TermCap", 0x9F33), ("IAD", 0x9F10),
+    ("TVR", 0x95), ("AID", 0x84), ("CSN", 0x5F34), ("TSI", 0x9B), ("ATC", 0x9F36), ("AIP", 0x82),
+    ("UNPR NO", 0x9F37), ("TermCap", 0x9F33), ("IAD", 0x9F10), ("CVMR", 0x9F34),
 )  # fmt: skip
+CRYPTOGRAMS = ("AAC", "TC", "ARQC", "AC")  # by the two highest bits of 9F27
 NAMES = (("APP LABEL", 0x50), ("APP NAME", 0x9F12))
 LINE = 32
 
@@ -104,9 +138,10 @@ def printable(data: bytes) -> str:
     return "".join([chr(b) for b in data if 32 <= b < 127])
 
 
-def chip_lines(card: "Outcome") -> "list[str]":
+def chip_lines(card: "Outcome", cryptogram: str) -> "list[str]":
     """The chip's data for the slip, two to a line where they fit."""
-    parts = [name + ":" + card.hex_of(tag) for name, tag in CHIP if card.hex_of(tag)]
+    parts = [cryptogram] if cryptogram else []
+    parts += [name + ":" + card.hex_of(tag) for name, tag in CHIP if card.hex_of(tag)]
     for name, tag in NAMES:
         label = printable(card.tags.get(tag, b""))
         if label:
@@ -144,11 +179,50 @@ def parse_card_data(data: bytes) -> "tuple[str, str]":
 def reversal(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "tuple[str, Fields]":
     """0400 for a record: the request's fields without tracks, PIN and F37, the same trace number (host.md §6, 3)."""
     row = BY_NAME[record["kind"]]
+    fields = _of_record(terminal, record, pan, expiry)
+    fields[11] = record["trace"]
+    fields[60] = _private60(row.kind, record["batch"], record.get("fallback"))
+    undoes = record.get("undoes")
+    if undoes:
+        fields[61] = unionpay.original(undoes["batch"], undoes["trace"])
+    chip = unhexlify(record.get("reversal55", ""))
+    reason = record.get("reason", unionpay.REASON_NO_ANSWER)
+    return "0400", unionpay.reversal(fields, reason, record.get("authorisation", ""), chip)
+
+
+OFFLINE_CHIP = "36"  # F60.1
+SCRIPT_NOTICE = "951"  # F60.3
+
+
+def upload(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "tuple[str, Fields]":
+    """The sale that card and terminal approved between themselves (host.md §3, offline chip upload), its own trace number."""
+    fields = _of_record(terminal, record, pan, expiry)
+    fields[11] = record["trace"]
+    fields[55] = unhexlify(record["offline55"])
+    fields[60] = unionpay.financial(OFFLINE_CHIP, record["batch"], partial=False)
+    return "0200", fields
+
+
+def script_notice(terminal: "Terminal", record: "Record", pan: str, expiry: str, trace: str) -> "tuple[str, Fields]":
+    """0620: what became of the issuer's scripts in the transaction of this record. trace: a number of its own."""
+    fields = _of_record(terminal, record, pan, expiry)
+    fields[11] = trace
+    for field, name in ((37, "reference"), (38, "authorisation")):
+        if record.get(name):
+            fields[field] = record[name]
+    fields[55] = unhexlify(record["script55"])
+    fields[60] = unionpay.management(record["batch"], SCRIPT_NOTICE)
+    fields[61] = unionpay.original(record["batch"], record["trace"])
+    return "0620", fields
+
+
+def _of_record(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "Fields":
+    """What every notice about a transaction says of it."""
+    row = BY_NAME[record["kind"]]
     fields = identity(terminal)
     fields[2] = pan
     fields[3] = row.processing
     fields[4] = unionpay.amount(record["fen"])
-    fields[11] = record["trace"]
     if expiry:
         fields[14] = expiry
     fields[22] = record["entry"] + ("1" if record["pin"] else "2")
@@ -156,13 +230,7 @@ def reversal(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "
         fields[23] = record["sequence"]
     fields[25] = row.condition
     fields[49] = unionpay.CURRENCY
-    fields[60] = unionpay.financial(row.kind, record["batch"], partial=False)
-    undoes = record.get("undoes")
-    if undoes:
-        fields[61] = unionpay.original(undoes["batch"], undoes["trace"])
-    chip = unhexlify(record.get("reversal55", ""))
-    reason = record.get("reason", unionpay.REASON_NO_ANSWER)
-    return "0400", unionpay.reversal(fields, reason, record.get("authorisation", ""), chip)
+    return fields
 
 
 def sign_on(terminal: "Terminal", trace: str) -> "tuple[str, Fields]":
@@ -190,6 +258,15 @@ def echo(terminal: "Terminal") -> "tuple[str, Fields]":
     return "0820", fields
 
 
+def issuer_reply(fields: "Fields | None", approved: bool, offline: bool) -> Reply:
+    """What the kernel is told of a reply, or of none: tag 91 and the scripts of its field 55. Raises tlv.TlvError."""
+    if fields is None:
+        return Reply(offline=offline)
+    tree = tlv.decode(fields.get(55, b""))
+    scripts = tuple([(tag, tlv.encode(value)) for tag, value in tree if tag in (0x71, 0x72)])
+    return Reply(fields.get(39, ""), approved, tlv.find(tree, 0x91) or b"", scripts)
+
+
 def belongs(mti: str, sent: "Fields", reply_mti: str, reply: "Fields") -> bool:
     """Whether a reply is to this request at all. One of an earlier trace (late) is not, and is passed over."""
     if reply_mti != unionpay.reply_to(mti):
@@ -197,12 +274,15 @@ def belongs(mti: str, sent: "Fields", reply_mti: str, reply: "Fields") -> bool:
     return not (11 in sent and reply.get(11) != sent[11]) and reply.get(41) == sent[41]
 
 
-def mismatch(sent: "Fields", reply: "Fields") -> int:
+UNECHOED = ("0620",)  # messages whose reply may leave the amount out
+
+
+def mismatch(mti: str, sent: "Fields", reply: "Fields") -> int:
     """The first field of a reply that contradicts the request, 0 for none. Such a reply is no answer."""
     for n in (3, 4):
         if n in sent and n in reply and reply[n] != sent[n]:
             return n
-    if 4 in sent and 4 not in reply:
+    if 4 in sent and 4 not in reply and mti not in UNECHOED:
         return 4
     if 39 not in reply:
         return 39

@@ -2,8 +2,8 @@
 
     exchange    one message there and its reply back
     sign_on     0800: working keys, batch number, the clock
-    authorise   a transaction: sign on if need be, resolve what is open, write, send, write the result
-    resolve     0400 for everything in the ledger whose result is unknown
+    authorise   a transaction: sign on if need be, resolve what is open, write, send, ask the card, write the result
+    resolve     0400 for everything in the ledger whose result is unknown, then the notices that the host is owed
 
 Only one conversation runs at a time: each begins with Turn("host").
 
@@ -11,14 +11,22 @@ What a reply must be to count (host.md §6): of this trace and terminal, of the 
 decodable, and with a valid MAC where the profile asks for one. Anything else is no answer, and no answer to a
 message that was sent means that the host may have booked it: the record turns to REVERSING in the ledger before
 anything else happens, and stays until the host says 00, 12 or 25 under a valid MAC.
+
+A chip in the slot has the last word (`draft.finish`): it is given the issuer's answer before the result is written. What
+the host approved and the card did not is undone like an unknown result. Where nothing has left the terminal the card
+may approve alone (Y3); then the sale is written as offline, and the host is told later.
 """
 
-from binascii import unhexlify
+from binascii import hexlify, unhexlify
 
+from firmware.emv import tlv
+from firmware.emv.ask import Reply
+from firmware.emv.outcome import APPROVED
 from firmware.events import LINK_DATA, LINK_DOWN, LINK_UP, VAULT_DONE
 from firmware.host import messages
 from firmware.iso8583 import codes, frame, unionpay
 from firmware.iso8583.codec import Iso8583Error
+from firmware.ledger import OFFLINE
 from firmware.ports import StoreError
 from firmware.tasks import Ask, Close, More, Pause, Tell, Turn
 
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware.draft import Draft
+    from firmware.emv.outcome import Outcome
     from firmware.events import Event
     from firmware.host.messages import Fields
     from firmware.ledger import Record
@@ -159,7 +168,7 @@ def _mac_wanted(terminal: "Terminal", mti: str, code: str) -> bool:
 
 def _judge(terminal: "Terminal", packet: frame.Frame, mti: str, sent: "Fields", reply: "Fields", signed: bool) -> "Work[Answer]":
     """A reply to this request: is it one that counts?"""
-    field = messages.mismatch(sent, reply)
+    field = messages.mismatch(mti, sent, reply)
     if field:
         terminal.log("host: reply contradicts the request in field %d" % field)
         return Answer(True, None, "mismatch")
@@ -237,19 +246,67 @@ def sign_on_alone(terminal: "Terminal", if_needed: bool = True) -> "Work[str]":
 
 
 def resolve(terminal: "Terminal") -> "Work[int]":
-    """Tries to reverse everything whose result is unknown -> number of those that are still open."""
+    """Tries to reverse everything whose result is unknown, and to deliver what the host is owed -> how much is still open."""
     yield Turn("host")
-    return (yield from resolve_all(terminal))
+    left = yield from resolve_all(terminal)
+    return left + (yield from deliver(terminal))
 
 
 def resolve_all(terminal: "Terminal") -> "Work[int]":
-    """The same inside a conversation that has its turn already."""
+    """The reversals alone, inside a conversation that has its turn already -> number of those that are still open."""
     left = 0
     for record in terminal.ledger.to_reverse():
         done = yield from reverse(terminal, record)
         if not done:
             left += 1
     return left
+
+
+def deliver(terminal: "Terminal") -> "Work[int]":
+    """Sends the notices, oldest first, until one is not answered -> number of what is still owed.
+
+    00 and 94 (the host has it already) settle one; a refusal takes it off the queue and is kept with its code.
+    """
+    ledger = terminal.ledger
+    notices = ledger.notices()
+    left = len(notices)
+    if notices and not terminal.signed_on():
+        why = yield from sign_on(terminal)
+        if why:
+            return left
+    for what, record in notices:
+        try:
+            card = yield from _card_of(terminal, record)
+            if card is None:
+                terminal.log("notice of %s: the card number cannot be unsealed" % record["trace"])
+                continue
+            if what == OFFLINE:
+                mti, fields = messages.upload(terminal, record, card[0], card[1])
+            else:
+                mti, fields = messages.script_notice(terminal, record, card[0], card[1], ledger.spend_trace())
+            answer = yield from exchange(terminal, mti, fields, True)
+            if answer.fields is None:
+                break
+            taken = answer.code in codes.UPLOADED_CODES
+            if not taken and (answer.code in codes.SIGN_ON_CODES or codes.look_up(answer.code).action == "retry-later"):
+                break
+            if not taken:
+                terminal.log("notice of %s: refused with %s" % (record["trace"], answer.code))
+            ledger.told(what, record, messages.kept_of_reply(terminal, answer.fields), taken)
+            left -= 1
+        except StoreError:
+            terminal.log("notice of %s: the store refuses" % record["trace"])
+            break
+    return left
+
+
+def _card_of(terminal: "Terminal", record: "Record") -> "Work[tuple[str, str] | None]":
+    """(card number, expiry) of a record, as the vault keeps them; None when it cannot be had."""
+    try:
+        event = yield Ask("vault", "unseal", messages.sealed_of(record), within_ms=VAULT_MS)
+        return messages.parse_card_data(event.value if event.name == VAULT_DONE else b"")
+    except ValueError:
+        return None
 
 
 def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
@@ -262,13 +319,12 @@ def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
         if record["phase"] == "sent":
             ledger.unknown(record, unionpay.REASON_NO_ANSWER)
         yield Tell("reversing")
-        try:
-            event = yield Ask("vault", "unseal", messages.sealed_of(record), within_ms=VAULT_MS)
-            pan, expiry = messages.parse_card_data(event.value if event.name == VAULT_DONE else b"")
-        except ValueError:
+        card = yield from _card_of(terminal, record)
+        if card is None:
             terminal.log("reversal of %s: the card number cannot be unsealed" % record["trace"])
             ledger.tried(record)
             return False
+        pan, expiry = card
         tries = 1 if record.get("rounds") else terminal.parameter("reversal.tries")
         if record.get("rounds") and not terminal.signed_on():
             yield from sign_on(terminal)  # a sign-on that was cut short leaves the host with keys that we never got
@@ -294,9 +350,82 @@ def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
 
 
 def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
-    """The online part of a transaction -> Result. Tells "signing-on", "reversing", "authorising"."""
-    ledger = terminal.ledger
+    """A transaction with its card read -> Result. Tells "signing-on", "reversing", "authorising", "card"."""
+    if draft.card is not None and draft.card.status == APPROVED:
+        return (yield from _offline(terminal, draft))
     yield Turn("host")
+    result = yield from _online(terminal, draft)
+    if draft.finish is not None:  # nobody has told the card yet
+        outcome = yield from conclude(draft, Reply(offline=result.status == "not-sent"))
+        if outcome.status == APPROVED:
+            result = yield from _offline(terminal, draft)
+    draft.forget()
+    return result
+
+
+def conclude(draft: "Draft", reply: Reply) -> "Work[Outcome]":
+    """Tells the chip in the slot what came of asking the issuer -> its last word. Only while `draft.finish` is there."""
+    finish, draft.finish = draft.finish, None
+    assert finish is not None, "no chip waits"
+    yield Tell("card")
+    outcome = yield from finish(reply)
+    draft.card = outcome
+    return outcome
+
+
+def _sealed(terminal: "Terminal", draft: "Draft") -> "Work[tuple[bytes, bytes] | None]":
+    """(card data enciphered for the store, the card's fingerprint); None when the vault does not."""
+    event = yield Ask("vault", "seal", messages.card_data(draft.pan, draft.expiry), within_ms=VAULT_MS)
+    if event.name != VAULT_DONE:
+        return None
+    sealed = event.value
+    event = yield Ask("vault", "fingerprint", draft.pan.encode(), within_ms=VAULT_MS)
+    return (sealed, event.value) if event.name == VAULT_DONE else None
+
+
+def _offline(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
+    """Card and terminal have approved between themselves: written, and owed to the host."""
+    card = draft.card
+    assert card is not None, "no card was read"
+    sealed = yield from _sealed(terminal, draft)
+    if sealed is None:
+        return Result("not-sent", "", "no-key")
+    ledger = terminal.ledger
+    record = messages.record(terminal, draft, unionpay.trace(ledger.next_trace()), sealed[0], sealed[1])
+    record["code"] = card.response
+    chip = card.field55(unionpay.ONLINE_TAGS) + tlv.encode([(0x8A, card.response.encode())])
+    record["offline55"] = hexlify(chip).decode()
+    now_s = terminal.calendar.now_s()
+    try:
+        ledger.offline(record, now_s)
+    except StoreError:
+        return Result("not-sent", "", "store")
+    terminal.calendar.used(now_s)
+    draft.record = record
+    draft.forget()
+    return Result("approved", card.response, "", record)
+
+
+def refused(terminal: "Terminal", draft: "Draft", outcome: "Outcome") -> "Work[None]":
+    """Card or terminal declined and nobody was asked: kept for the list, where there is a number to keep."""
+    if not draft.row.kept or not outcome.pan or not outcome.response:
+        return None
+    draft.take_card(outcome)
+    sealed = yield from _sealed(terminal, draft)
+    if sealed is not None:
+        record = messages.record(terminal, draft, unionpay.trace(terminal.ledger.next_trace()), sealed[0], sealed[1])
+        record["original"] = 0  # it holds nothing
+        record["code"] = outcome.response
+        try:
+            terminal.ledger.refused(record, terminal.calendar.now_s())
+        except StoreError:
+            terminal.log("a decline by the card cannot be written")
+    return None
+
+
+def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
+    """The issuer is asked."""
+    ledger = terminal.ledger
     if not terminal.signed_on() and not draft.pin_block:  # a PIN block is bound to the keys it was made with
         yield Tell("signing-on")
         why = yield from sign_on(terminal)
@@ -305,6 +434,8 @@ def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     left = yield from resolve_all(terminal)
     if left and draft.row.kept and not draft.released:
         return Result("blocked")
+    if draft.original is not None and draft.original.get("owed"):
+        yield from deliver(terminal)  # the host must have the sale before it can undo it
     if draft.pin_block and draft.pin_key != terminal.vault.check_value("pin"):
         return Result("not-sent", "", "keys")  # a sign-on on the way here: the host could not read the PIN block
 
@@ -316,15 +447,16 @@ def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
             return Result("not-sent", "", "store")
         mti, fields = messages.request(terminal, draft, trace)
         answer = yield from exchange(terminal, mti, fields, True)
-        draft.forget()
+        if answer.fields is not None and draft.finish is not None:
+            yield from conclude(draft, _reply_of(terminal, answer))
         return _told(terminal, draft, answer)
 
-    event = yield Ask("vault", "seal", messages.card_data(draft.pan, draft.expiry), within_ms=VAULT_MS)
-    if event.name != VAULT_DONE:
+    sealed = yield from _sealed(terminal, draft)
+    if sealed is None:
         return Result("not-sent", "", "no-key")
     trace = unionpay.trace(ledger.next_trace())
     mti, fields = messages.request(terminal, draft, trace)
-    record = messages.record(terminal, draft, trace, event.value)
+    record = messages.record(terminal, draft, trace, sealed[0], sealed[1])
 
     def write() -> None:
         now_s = terminal.calendar.now_s()
@@ -333,10 +465,19 @@ def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         draft.record = record
 
     answer = yield from exchange(terminal, mti, fields, True, write)
-    draft.forget()
+    draft.pin_block = None
     if not answer.sent:
         return Result("not-sent", "", answer.why)
     return (yield from _booked(terminal, draft, record, answer))
+
+
+def _reply_of(terminal: "Terminal", answer: Answer) -> Reply:
+    """What the card is told. What the issuer sent for it and cannot be read is left out; the card may mind."""
+    try:
+        return messages.issuer_reply(answer.fields, codes.approved(answer.code), not answer.sent)
+    except tlv.TlvError as error:
+        terminal.log("host: field 55: %s" % error)
+        return Reply(answer.code, codes.approved(answer.code))
 
 
 def _told(terminal: "Terminal", draft: "Draft", answer: Answer) -> Result:
@@ -349,22 +490,46 @@ def _told(terminal: "Terminal", draft: "Draft", answer: Answer) -> Result:
 
 
 def _booked(terminal: "Terminal", draft: "Draft", record: "Record", answer: Answer) -> "Work[Result]":
-    """The result of a transaction that was sent: written first, then told."""
+    """The result of a transaction that was sent: the card has its word, it is written, then told."""
     ledger = terminal.ledger
+    why = answer.why
     try:
         if answer.fields is not None:
-            kept = messages.kept_of_reply(terminal, answer.fields)
-            if codes.approved(answer.code):
+            kept: Record = messages.kept_of_reply(terminal, answer.fields)
+            stands = codes.approved(answer.code)
+            if draft.finish is not None:
+                outcome = yield from conclude(draft, _reply_of(terminal, answer))
+                kept.update(messages.kept_of_chip(outcome, record.get("cryptogram", "")))
+                if outcome.scripts:
+                    kept["script55"] = hexlify(outcome.field55(unionpay.SCRIPT_TAGS)).decode()
+                if stands and outcome.status != APPROVED:
+                    record.update(kept)
+                    return (yield from _undo(terminal, draft, record, unionpay.REASON_FAULT, "card"))
+            if stands:
                 ledger.approved(record, kept)
-                return Result("approved", answer.code, "", record, answer.fields)
-            ledger.declined(record, kept)
-            if answer.code == DUPLICATE:
-                ledger.skip_traces(TRACES_SKIPPED)
-            return Result("declined", answer.code, "", record, answer.fields)
-        ledger.unknown(record, unionpay.REASON_MAC if answer.why == "mac" else unionpay.REASON_NO_ANSWER)
+            else:
+                ledger.declined(record, kept)
+                if answer.code == DUPLICATE:
+                    ledger.skip_traces(TRACES_SKIPPED)
+            if record.get("script55"):
+                ledger.owe_scripts(record)
+            return Result("approved" if stands else "declined", answer.code, "", record, answer.fields)
     except StoreError:
         # On disk it is SENT: the next round, or the next start, reverses it. An approval that cannot be written is none.
         terminal.log("the result of %s cannot be written" % record["trace"])
         return Result("unresolved", answer.code, "store", record)
+    reason = unionpay.REASON_MAC if why == "mac" else unionpay.REASON_NO_ANSWER
+    return (yield from _undo(terminal, draft, record, reason, why))
+
+
+def _undo(terminal: "Terminal", draft: "Draft", record: "Record", reason: str, why: str) -> "Work[Result]":
+    """What may have been booked and does not stand: written as unknown, the card told, then reversed."""
+    try:
+        terminal.ledger.unknown(record, reason)
+    except StoreError:
+        terminal.log("the result of %s cannot be written" % record["trace"])
+        return Result("unresolved", "", "store", record)
+    if draft.finish is not None:
+        yield from conclude(draft, Reply(offline=False))
     done = yield from reverse(terminal, record)
-    return Result("reversed" if done else "unresolved", "", answer.why, record)
+    return Result("reversed" if done else "unresolved", "", why, record)

@@ -1,135 +1,351 @@
-"""The tap: the amount in big digits, the card, the kernel's conversation with it, the card taken away again."""
+"""The card's pages: present it, wait while the chip works, choose, type the PIN, take it away.
 
-from firmware.emv import contactless
-from firmware.emv.outcome import ONLINE, TRY_AGAIN
-from firmware.events import CARD_FOUND, CARD_GONE, CARD_PROBLEM, CARD_REPLY
+One task (`firmware.reading`) runs behind all of them. A page joins it, shows what it tells, and answers what it asks:
+
+    PresentCard --inserted--> ReadChip --question--> ChooseApplication, ChipPin, CheckDocument, Refer --> ReadChip
+    ReadChip --read--> the next step of the transaction, which joins too --> Authorise --> TakeCard --> what it came to
+"""
+
+from firmware import reading, stripe
+from firmware.emv import ask
+from firmware.host.session import Result
 from firmware.machine import State
 from firmware.money import yuan
+from firmware.reading import Trouble, Waiting
 from firmware.screens import Screen
-from firmware.states import pin
-from firmware.states.common import CANCEL_ONLY, HOME, OK_CANCEL, home
-from firmware.states.step import ENDS, Step
-from firmware.tasks import Ask, More, Tell
-from firmware.transactions import CARD
+from firmware.states import online
+from firmware.states.common import CANCEL_ONLY, HOME, OK, OK_CANCEL, Digits, home
+from firmware.states.step import ENDS, Cancelled, Step
+from firmware.transactions import CARD, LAST_FOUR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from firmware.draft import Draft
-    from firmware.emv.outcome import Outcome
-    from firmware.ports import Reader
-    from firmware.tasks import Work
+    from firmware.screens import Wording
     from firmware.terminal import Terminal
 
-CARD_ANSWER_MS = 6_000  # longer than the longest waiting time a card may ask for (ISO 14443-4, FWI 14: 4.95 s)
-TRIES = 3
-REMOVE_AFTER_MS = 700  # a card that is taken away at once needs no words
+# What is asked for, by the readers that may be used.
+PROMPTS = {
+    ("contactless", "chip", "stripe"): "card.any",
+    ("contactless", "chip"): "card.tap_or_insert",
+    ("contactless", "stripe"): "card.tap_or_swipe",
+    ("contactless",): "card.present",
+    ("chip", "stripe"): "card.insert_or_swipe",
+    ("chip",): "card.insert",
+    ("stripe",): "card.swipe",
+}
+
+AFTER_CARD = ("TypeLastFour", "ConfirmAmount", "EnterPin", "Authorise")
 
 
-class Trouble:
-    """Why there is no usable card; the key of the page's sentence."""
-
-    def __init__(self, why: str) -> None:
-        self.why = why
-
-
-def tap(terminal: "Terminal", draft: "Draft") -> "Work[Outcome | Trouble]":
-    """A task -> the kernel's Outcome (status online), or Trouble. Tells "many", "unreadable", "reading", "again", "remove"."""
-    settings = terminal.emv_settings()
-    reader: Reader = terminal.ports["contactless"]
-    for attempt in range(TRIES):
-        if attempt:
-            yield Tell("again")
-        event = yield Ask("contactless", "activate", keep=True)
-        while event.name == CARD_PROBLEM and event.value != "reader-gone":
-            yield Tell(event.value)
-            event = yield More(event.ticket)
-        if event.name != CARD_FOUND:
-            return Trouble("reader")
-        ticket = event.ticket
-        yield Tell("reading")
-        outcome = yield from _converse(reader, ticket, contactless.tap(settings, terminal.emv_request(draft)))
-        if outcome.status == TRY_AGAIN and attempt < TRIES - 1:
-            yield from _removed(reader, ticket)
-            continue
-        if outcome.status != ONLINE:
-            return Trouble(outcome.why)
-        if draft.original_pan and outcome.pan != draft.original_pan:
-            return Trouble("other-card")
-        draft.take_card(outcome)
-        terminal.light("done")
-        terminal.sound("card")
-        if pin.EnterPin.wanted(terminal, draft):
-            yield from _removed(reader, ticket)  # the PIN is typed with the card back in the holder's hand
-        return outcome
-    return Trouble("lost")
+def ended(terminal: "Terminal", result: "Any") -> "State | None":
+    """Where a card's task leads that has ended: with trouble, or with what the transaction came to."""
+    if isinstance(result, Result):
+        return online.told(terminal, result)
+    if isinstance(result, Trouble):
+        return CardTrouble(result.why) if result.why else Cancelled()
+    draft = terminal.open_draft
+    draft.take_card(result)
+    return terminal.after(CARD)
 
 
-def _converse(reader: "Reader", ticket: int, kernel: "contactless.Flow") -> "Work[Outcome]":
-    """Carries the kernel's commands to the card -> Outcome."""
-    answer: bytes | None = None
-    while True:
-        try:
-            command = kernel.send(answer)
-        except StopIteration as stop:
-            return stop.value
-        reader.transmit(ticket, command)
-        event = yield More(ticket, within_ms=CARD_ANSWER_MS)
-        answer = event.value if event.name == CARD_REPLY else None
+class CardPage(Step):
+    """A page that the card's task speaks to."""
 
-
-def _removed(reader: "Reader", ticket: int) -> "Work[None]":
-    """Waits until the card has left the field; says so when it takes a while."""
-    reader.release(ticket)
-    event = yield More(ticket, within_ms=REMOVE_AFTER_MS)
-    while event.name not in (CARD_GONE, CARD_PROBLEM):
-        yield Tell("remove")
-        event = yield More(ticket)
-
-
-class PresentCard(Step):
-    """The amount in big digits, and what to do with the card."""
-
+    joins = True
     step = CARD
-    leads_to = ENDS + ("CardTrouble", "ConfirmAmount", "EnterPin", "Authorise")
+    leads_to = ENDS + AFTER_CARD + (
+        "CardTrouble", "PresentCard", "ReadChip", "ChooseApplication", "ChipPin", "CheckDocument", "Refer", "TakeCard",
+        "PinLeftOut", "Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance",
+    )  # fmt: skip
 
-    def __init__(self) -> None:
-        self.stage = "present"
+    def on_told(self, value: "Any") -> "State | None":
+        if isinstance(value, Waiting):
+            return PresentCard(value)
+        if value == "inserted":
+            return ReadChip()
+        if value == "read":
+            return self.next()
+        if value == "reading":
+            return ReadChip()
+        if isinstance(value, tuple) and value[0] == "remove":
+            return TakeCard(value[1])
+        page = PAGES.get(type(value))
+        return page(value) if page is not None else None
+
+    def on_done(self, result: "Any") -> "State | None":
+        return ended(self.terminal, result)
+
+
+def big(draft: "Draft") -> str:
+    """The amount in big digits, where the transaction has one."""
+    return yuan(draft.fen) if draft.row.money else ""
+
+
+class PresentCard(CardPage):
+    """The amount in big digits, and what to do with the card. waiting: the task waits already, and this page goes on with it."""
+
+    STAGES = {
+        "reading": ("card.reading", "reading", ""),
+        "remove": ("card.remove", "", ""),
+        "many": ("card.many", "ready", "alert"),
+        "unreadable": ("card.unreadable", "ready", "alert"),
+    }
+
+    def __init__(self, waiting: "Waiting | None" = None) -> None:
+        self.waiting = waiting
+        self.joins = waiting is not None
+        self.stage = ""
 
     @classmethod
     def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return not draft.pan  # a void without card has it from the vault
 
-    def enter(self) -> "State | None":
-        if not contactless.possible(self.terminal.emv_settings(), self.terminal.emv_request(self.draft)):
-            return CardTrouble("over-limit")
+    def enter(self) -> None:
+        if self.waiting is None:
+            self.run(reading.read(self.terminal, self.draft))
+        else:
+            self._show()
+
+    def _show(self) -> None:
+        self.stage = ""
         self.terminal.light("ready")
-        self.run(tap(self.terminal, self.draft))
-        return None
+        if self.waiting is not None and self.waiting.why:
+            self.terminal.sound("alert")
 
     def leave(self) -> None:
         self.terminal.light("off")
 
     def screen(self) -> Screen:
         draft = self.draft
-        big = yuan(draft.fen) if draft.row.money else ""
-        keys = CANCEL_ONLY if self.stage != "reading" else ("", "")
-        style = "alert" if self.stage in ("many", "unreadable") else ""
-        return Screen(draft.row.title, ("card." + self.stage,), big=big, keys=keys, style=style)
+        if self.stage:
+            words, _, style = self.STAGES[self.stage]
+            return Screen(draft.row.title, (words,), big=big(draft), keys=("", "") if self.stage == "reading" else CANCEL_ONLY,
+                          style=style)  # fmt: skip
+        readers = self.waiting.readers if self.waiting is not None else reading.readers_of(self.terminal)
+        why = self.waiting.why if self.waiting is not None else ""
+        prompt: Wording = PROMPTS.get(readers, "card.present")
+        lines: tuple[Wording, ...] = ("card.why." + why, prompt) if why else (prompt,)
+        return Screen(draft.row.title, lines, big=big(draft), keys=CANCEL_ONLY, style="alert" if why else "")
 
-    def on_told(self, stage: str) -> None:
-        self.stage = stage
+    def on_told(self, value: "Any") -> "State | None":
+        if isinstance(value, Waiting):
+            self.waiting = value
+            self._show()
+        elif isinstance(value, str) and value in self.STAGES:
+            self.stage = value
+            _, light, style = self.STAGES[value]
+            if light:
+                self.terminal.light(light)
+            if style:
+                self.terminal.sound("alert")
+        else:
+            return super().on_told(value)
         self.again()
-        if stage in ("many", "unreadable", "again"):
-            self.terminal.sound("alert")
-            self.terminal.light("ready")
-        elif stage == "reading":
-            self.terminal.light("reading")
         return None
 
-    def on_done(self, result: "Outcome | Trouble") -> "State | None":
-        if isinstance(result, Trouble):
-            return CardTrouble(result.why)
-        return self.next()
+
+class ReadChip(CardPage):
+    """The chip works: the card must stay where it is."""
+
+    deadline_ms = 120_000
+
+    def enter(self) -> None:
+        self.terminal.light("reading")
+
+    def leave(self) -> None:
+        self.terminal.light("off")
+
+    def screen(self) -> Screen:
+        draft = self.draft
+        return Screen(draft.row.title, ("chip.working", "chip.stay"), big=big(draft))
+
+    def on_told(self, value: "Any") -> "State | None":
+        if value == "reading":
+            return None
+        return super().on_told(value)
+
+    def on_cancel(self) -> "State | None":
+        return None
+
+    def on_deadline(self) -> "State | None":
+        return Cancelled()
+
+
+class TakeCard(CardPage):
+    """What it came to, as far as that is known, and the wish to take the card out. Confirm goes on without waiting."""
+
+    deadline_ms = 60_000
+    WORDS = {"approved": ".done", "declined": "declined.short", "unresolved": "unresolved.title"}
+
+    def __init__(self, result: "Any" = None) -> None:
+        self.result = result
+
+    def enter(self) -> None:
+        self.terminal.sound("card")
+
+    def screen(self) -> Screen:
+        draft = self.draft
+        lines: tuple[Wording, ...] = ("chip.take",)
+        if isinstance(self.result, Result) and self.result.status in self.WORDS:
+            word = self.WORDS[self.result.status]
+            lines = (draft.row.name + word if word[:1] == "." else word, "chip.take")
+        return Screen(draft.row.title, lines, big=big(draft), keys=OK)
+
+    def on_told(self, value: "Any") -> "State | None":
+        if isinstance(value, tuple) and value[0] == "remove":
+            self.terminal.sound("alert")
+            return None
+        return super().on_told(value)
+
+    def on_confirm(self) -> "State | None":
+        return ended(self.terminal, self.result) if self.result is not None else None
+
+    def on_cancel(self) -> "State | None":
+        return self.on_confirm() if self.result is not None else Cancelled()
+
+
+class ChooseApplication(CardPage):
+    """The card has more than one application, or wants the one confirmed."""
+
+    ROWS = 4
+
+    def __init__(self, question: "Any" = None) -> None:
+        self.names: list[str] = question.names if question is not None else []
+        self.single = question is not None and question.single
+        self.tried = question is not None and question.again
+        self.first = 0
+
+    def screen(self) -> Screen:
+        title = "choose.again" if self.tried else "choose.title"
+        if self.single:
+            return Screen(title, ("choose.single", ("", self.names[0])), keys=OK_CANCEL)
+        shown = self.names[self.first : self.first + self.ROWS]
+        return Screen(title, menu=[(str(at + 1), ("", name[:16])) for at, name in enumerate(shown)])
+
+    def on_digit(self, digit: int) -> None:
+        index = self.first + digit - 1
+        if not self.single and 1 <= digit <= self.ROWS and index < len(self.names):
+            self.answer(index)
+
+    def on_confirm(self) -> None:
+        if self.single:
+            self.answer(0)
+
+    def on_down(self) -> None:
+        if not self.single:
+            self.first = self.first + self.ROWS if self.first + self.ROWS < len(self.names) else 0
+
+
+class ChipPin(CardPage):
+    """Stars for the digits that the vault has taken, the card in the slot: a PIN for the card, or for the issuer."""
+
+    def __init__(self, question: "Any" = None) -> None:
+        self.offline = isinstance(question, ask.OfflinePin)
+        self.left = question.tries_left if isinstance(question, ask.OfflinePin) else None
+        self.count = 0
+
+    def enter(self) -> None:
+        if self.left is not None and self.left < 3:
+            self.terminal.sound("alert")
+        self.answer(None)
+
+    def on_told(self, value: "Any") -> "State | None":
+        if isinstance(value, int):
+            self.count = value
+            self.again()
+            return None
+        return super().on_told(value)
+
+    def screen(self) -> Screen:
+        draft = self.draft
+        hint: Wording = "pin.bypass_hint" if self.terminal.parameter("pin.bypass") else "pin.prompt"
+        if self.left is not None and self.left < 3:
+            hint = ("pin.left", self.left)
+        return Screen(draft.row.title, (hint, ("pin.typed", ("", "*" * self.count))), big=big(draft), keys=OK_CANCEL)
+
+
+class CheckDocument(CardPage):
+    """The holder's identity document: the operator compares it."""
+
+    def __init__(self, question: "Any" = None) -> None:
+        self.kind = question.kind if question is not None else "other"
+        self.number = question.number if question is not None else ""
+
+    def screen(self) -> Screen:
+        return Screen("document.title", ("document." + self.kind, ("", self.number), "document.do"), keys=OK_CANCEL)
+
+    def on_confirm(self) -> None:
+        self.answer(True)
+
+    def on_cancel(self) -> "State | None":
+        return None if self.answer(False) else Cancelled()
+
+
+class Refer(CardPage):
+    """The issuer wants to be called. Confirm: it has agreed; cancel: it has not, and the card is told so."""
+
+    def __init__(self, question: "Any" = None) -> None:
+        self.code = question.code if question is not None else ""
+
+    def screen(self) -> Screen:
+        return Screen("refer.title", ("refer.what", "refer.do", ("", self.code)), keys=OK_CANCEL)
+
+    def on_confirm(self) -> None:
+        self.answer(True)
+
+    def on_cancel(self) -> "State | None":
+        return None if self.answer(False) else Cancelled()
+
+
+PAGES: "dict[Any, Any]" = {
+    ask.Choose: ChooseApplication,
+    ask.OnlinePin: ChipPin,
+    ask.OfflinePin: ChipPin,
+    ask.CheckDocument: CheckDocument,
+    ask.Refer: Refer,
+}
+
+
+class TypeLastFour(Digits):
+    """The last four digits as they are printed on the card: a copied stripe has others."""
+
+    step = LAST_FOUR
+    leads_to = ENDS + ("ConfirmAmount", "EnterPin", "Authorise", "CardTrouble")
+    most = 4
+    TRIES = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wrong = 0
+
+    @classmethod
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
+        return draft.entry == "02" and terminal.parameter("stripe.last_four")
+
+    @classmethod
+    def of(cls, draft: "Draft") -> "State":
+        return cls()
+
+    def screen(self) -> Screen:
+        prompt = "last_four.wrong" if self.wrong else "last_four.prompt"
+        lines: tuple[Wording, ...] = (prompt, ("last_four.typed", ("", self.typed)))
+        return Screen("last_four.title", lines, keys=OK_CANCEL, style="alert" if self.wrong else "")
+
+    def on_confirm(self) -> "State | None":
+        if len(self.typed) < self.most:
+            return None
+        if stripe.last_four(self.terminal.open_draft.pan, self.typed):
+            return self.terminal.after(LAST_FOUR)
+        self.typed = ""
+        self.wrong += 1
+        self.terminal.sound("error")
+        return CardTrouble("last-four") if self.wrong >= self.TRIES else None
+
+    def on_cancel(self) -> "State | None":
+        return Cancelled()
 
 
 class CardTrouble(State):
@@ -146,9 +362,20 @@ class CardTrouble(State):
         "not-authenticated": ("card.trouble.interface", "card.do.other"),
         "no-directory": ("card.trouble.no_bank_card", "card.do.other"),
         "no-application": ("card.trouble.no_bank_card", "card.do.other"),
+        "no-chip-application": ("card.trouble.no_bank_card", "card.do.other"),
         "aac": ("card.trouble.refused", "card.do.other"),
         "unproven": ("card.trouble.refused", "card.do.other"),
         "no-method": ("card.trouble.refused", "card.do.other"),
+        "terminal": ("card.trouble.declined", "card.do.other"),
+        "forged": ("card.trouble.forged", "card.do.keep"),
+        "listed": ("card.trouble.listed", "card.do.keep"),
+        "unreachable": ("card.trouble.unreachable", "card.do.later"),
+        "card-declined": ("card.trouble.refused", "card.do.other"),
+        "card-blocked": ("card.trouble.blocked", "card.do.issuer"),
+        "blocked": ("card.trouble.blocked", "card.do.issuer"),
+        "chip-dead": ("card.trouble.chip", "card.do.other"),
+        "must-insert": ("card.trouble.insert", "card.do.insert"),
+        "last-four": ("card.trouble.last_four", "card.do.keep"),
         "expired": ("card.trouble.expired", "card.do.other"),
         "other-card": ("card.trouble.other", "card.do.original"),
     }

@@ -17,6 +17,7 @@ class ConfirmAmount(Step):
     """Card and amount once more, before anything goes to the host."""
 
     step = CONFIRM
+    joins = True
     leads_to = ENDS + ("EnterPin", "Authorise")
 
     @classmethod

@@ -4,6 +4,7 @@ Between "sent" and "result written" no key does anything (`untouchable`); the co
 since every wait in it has its own limit.
 """
 
+from firmware.emv.outcome import CONTACT
 from firmware.host import session
 from firmware.host.session import Result
 from firmware.machine import State
@@ -14,14 +15,21 @@ from firmware.states.result import Declined, NotSent, Reversed, Unresolved
 from firmware.states.step import Step
 from firmware.transactions import AUTHORISE
 
-PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 60}
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from firmware.terminal import Terminal
+
+PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 60, "card": 80}
 
 
 class Authorise(Step):
-    """The conversation with the host, from which no key leads away."""
+    """The conversation with the host, from which no key leads away. A chip in the slot has its word in it."""
 
     step = AUTHORISE
-    leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance")
+    joins = True
+    leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance", "TakeCard")
     deadline_ms = 1_200_000  # never reached: each wait of the conversation has its own limit
     untouchable = True
 
@@ -30,26 +38,25 @@ class Authorise(Step):
 
     def enter(self) -> None:
         self.terminal.make_way()
-        self.run(session.authorise(self.terminal, self.draft))
+        if not self.answer("go"):
+            self.run(session.authorise(self.terminal, self.draft))
 
     def screen(self) -> Screen:
         draft = self.draft
         big = yuan(draft.fen) if draft.row.money else ""
         return Screen(draft.row.title, ("online." + self.stage,), big=big, progress=PROGRESS[self.stage])
 
-    def on_told(self, stage: str) -> None:
-        self.stage = stage
+    def on_told(self, stage: "Any") -> "State | None":
+        if isinstance(stage, tuple):  # the result is written, and the chip is still in the slot
+            _sound(self.terminal, stage[1])
+            return self.terminal.make_state("TakeCard", stage[1])
+        if stage in PROGRESS:
+            self.stage = stage
+        return None
 
     def on_done(self, result: Result) -> "State | None":
-        terminal = self.terminal
-        terminal.open_draft.result = result
-        if result.status == "approved":
-            terminal.sound("ok")
-            terminal.light("done")
-            return self.next()
-        terminal.sound("error")
-        terminal.light("error")
-        return PAGES[result.status](result)
+        _sound(self.terminal, result)
+        return told(self.terminal, result)
 
     def on_deadline(self) -> "State | None":
         """Should it come to that: what was sent is unknown from here on, and says so."""
@@ -57,10 +64,24 @@ class Authorise(Step):
         return NotSent("timeout") if record is None else Unresolved(Result("unresolved", "", "timeout", record))
 
 
+def _sound(terminal: "Terminal", result: Result) -> None:
+    good = result.status == "approved"
+    terminal.sound("ok" if good else "error")
+    terminal.light("done" if good else "error")
+
+
+def told(terminal: "Terminal", result: Result) -> State:
+    """The page for what a transaction came to: its slip, or why there is none."""
+    terminal.open_draft.result = result
+    if result.status == "approved":
+        return terminal.after(AUTHORISE)
+    return PAGES[result.status](result)
+
+
 class Blocked(State):
     """A reversal that nobody answered stands before new card transactions. Confirm tries it again."""
 
-    leads_to = HOME + ("EnterAmount", "AskSupervisor", "FindOriginal", "Release", "Blocked", "Authorise")
+    leads_to = HOME + ("EnterAmount", "AskSupervisor", "FindOriginal", "Release", "Blocked", "Authorise", "PresentCard")
 
     def __init__(self, result: "Result | None" = None) -> None:
         self.busy = False
@@ -104,8 +125,11 @@ class Blocked(State):
 
     def _on(self) -> "State | None":
         draft = self.terminal.open_draft
-        if draft.pan:
+        if draft.pan and draft.entry != CONTACT:
             return Authorise()  # it came up on the way to the host: go on there
+        if draft.pan:  # the chip was told that there is no answer: it has to be asked anew
+            draft = self.terminal.draft = draft.anew()
+            return self.terminal.make_state("PresentCard")
         return self.terminal.first(draft)
 
     def on_cancel(self) -> "State | None":

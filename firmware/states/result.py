@@ -74,11 +74,13 @@ class NotSent(ResultPage):
 
 
 class Reversed(ResultPage):
-    """No answer came; the host has undone it since: no sale was made, or the one to be voided stands."""
+    """No answer came, or the card had the last word and refused; the host has undone it since: no sale was made, or the one to
+    be voided stands."""
 
     def screen(self) -> Screen:
         money = self.terminal.money("money.returned")
-        return Screen("reversed.title", ("reversed.what", money, "do.again"), keys=OK, style="alert")
+        what = "reversed.card" if self.result is not None and self.result.why == "card" else "reversed.what"
+        return Screen("reversed.title", (what, money, "do.again"), keys=OK, style="alert")
 
 
 class Unresolved(ResultPage):

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from firmware.screens import Wording
     from firmware.terminal import Terminal
 
-TEST_PARTS = ("contactless", "printer")  # what is shown by name; the rest works, or nothing is shown at all
+# What is shown by name; the rest works, or nothing is shown at all.
+READERS = ("contactless", "chip", "stripe")
+TEST_PARTS = READERS + ("printer",)
 
 
 class SelfTest(State):
@@ -86,11 +88,17 @@ def self_test(terminal: "Terminal", troubles: "list[Wording]") -> Screen:
     if troubles:
         lines += troubles[:2]
     else:
-        for part in TEST_PARTS:
-            if terminal.has(part):
-                lines.append("part.%s.%s" % (part, "ok" if terminal.parts.get(part) == "ready" else "wait"))
+        lines.append(("start.readers",) + tuple(["state." + _state(terminal, part) for part in READERS]))
+        if terminal.has("printer"):
+            lines.append("part.printer." + _state(terminal, "printer"))
     lines.append("start.test_mode" if terminal.mode == "test" else "start.production")
     return Screen("start.title", lines[:4])
+
+
+def _state(terminal: "Terminal", part: str) -> str:
+    if not terminal.has(part):
+        return "none"
+    return "ok" if terminal.parts.get(part) == "ready" else "wait"
 
 
 class SelfTestPage(Page):

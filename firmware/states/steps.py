@@ -4,16 +4,17 @@ A row of `transactions` names its steps; STEPS maps each name to a state; a step
 transaction needs it. `begin` opens a transaction, `after` leads on from a step that is done.
 """
 
+from firmware import reading
 from firmware.draft import Draft
 from firmware.states.amount import EnterAmount
-from firmware.states.card import PresentCard
+from firmware.states.card import PresentCard, TypeLastFour
 from firmware.states.confirm import ConfirmAmount
 from firmware.states.online import Authorise, Blocked
 from firmware.states.pin import EnterPin
 from firmware.states.printing import PrintSlip
 from firmware.states.result import BatchFull, ReaderMissing, ShowBalance
 from firmware.states.void import AskSupervisor, FindOriginal
-from firmware.transactions import AMOUNT, AUTHORISE, CARD, CONFIRM, ORIGINAL, PIN, SHOW, SLIP, SUPERVISOR
+from firmware.transactions import AMOUNT, AUTHORISE, CARD, CONFIRM, LAST_FOUR, ORIGINAL, PIN, SHOW, SLIP, SUPERVISOR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ STEPS: "dict[str, Any]" = {  # classes with the methods `wanted` and `of` of a S
     SUPERVISOR: AskSupervisor,
     ORIGINAL: FindOriginal,
     CARD: PresentCard,
+    LAST_FOUR: TypeLastFour,
     CONFIRM: ConfirmAmount,
     PIN: EnterPin,
     AUTHORISE: Authorise,
@@ -39,7 +41,7 @@ STEPS: "dict[str, Any]" = {  # classes with the methods `wanted` and `of` of a S
 def begin(terminal: "Terminal", row: "Transaction") -> "State":
     """The first page of a new transaction, or the page that says why there can be none now."""
     terminal.abandon()
-    if terminal.parts.get("contactless") in ("failed", "gone") and CARD in row.steps:
+    if CARD in row.steps and not reading.readers_of(terminal):
         return ReaderMissing()
     if row.kept:
         limit = terminal.parameter("batch.limit")

@@ -89,6 +89,7 @@ def test_the_ports_that_take_a_ticket_are_those_that_the_tasks_know_answers_of()
 
 if TYPE_CHECKING:
     from drivers import (
+        chip,
         clock,
         display,
         keypad,
@@ -100,10 +101,13 @@ if TYPE_CHECKING:
         random,
         sound,
         store,
+        stripe,
+        stripe_hid,
         text,
         vault_software,
         watchdog,
     )
+    from emulator.standins import chip as chip_in
     from emulator.standins import clock as clock_in
     from emulator.standins import display as display_in
     from emulator.standins import keypad as keypad_in
@@ -115,6 +119,7 @@ if TYPE_CHECKING:
     from emulator.standins import reader as reader_in
     from emulator.standins import sound as sound_in
     from emulator.standins import store as store_in
+    from emulator.standins import stripe as stripe_in
     from emulator.standins import text as text_in
     from emulator.standins import vault as vault_in
     from emulator.standins import watchdog as watchdog_in
@@ -124,6 +129,8 @@ if TYPE_CHECKING:
     displays: list[ports.Display] = [display.Ssd1306(*given), display.Sh1106(*given), display_in.StandIn(*given)]
     keypads: list[ports.Keypad] = [keypad.MatrixKeypad(*given), keypad_in.StandIn(*given)]
     readers: list[ports.Reader] = [nfc.Pn532(*given), reader_in.StandIn(*given)]
+    chips: list[ports.ChipReader] = [chip.CcidReader(*given), chip_in.StandIn(*given)]
+    stripes: list[ports.Stripe] = [stripe.SerialStripe(*given), stripe_hid.HidStripe(*given), stripe_in.StandIn(*given)]
     vaults: list[ports.Vault] = [vault_software.SoftwareVault(*given), vault_in.StandIn(*given)]
     printers: list[ports.Printer] = [printer.EscposPrinter(*given), printer_in.StandIn(*given)]
     links: list[ports.Link] = [link.TcpLink(*given), link_in.StandIn(*given)]

@@ -15,6 +15,7 @@ from firmware.events import (
     VAULT_DONE,
     VAULT_REFUSED,
 )
+from tests.portable.plain_keys import LARGE, MIDDLE, SMALL
 from tests.toys import Inbox, World, of
 
 MASTER = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
@@ -24,6 +25,27 @@ TRACK_KEY = bytes.fromhex("C1D3E3F4041626384A5B6D7C8F9EA1B0")
 PAN = "6222620000000002"
 
 
+class Chip:
+    """The reader's side of `carry`: notes the command as it came and answers at once, or when it is told to."""
+
+    def __init__(self):
+        self.got = []
+        self.given = []  # the commands themselves, as the vault keeps them
+        self.response = b"\x90\x00"
+        self.holds = False
+        self.owed = []
+
+    def carry(self, apdu, done):
+        self.got.append(bytes(apdu))
+        self.given.append(apdu)
+        self.owed.append(done)
+        if not self.holds:
+            self.answer()
+
+    def answer(self):
+        self.owed.pop(0)(self.response)
+
+
 class Rig:
     """A vault and the stand-in keypad in front of it; tickets are numbered by `ask`."""
 
@@ -31,6 +53,7 @@ class Rig:
         self.tickets = 0
         self.fingers = World()
         self.keypad = keypads.StandIn(self.fingers)
+        self.chip = Chip()
 
     def ask(self, name, *arguments):
         self.tickets += 1
@@ -80,6 +103,7 @@ class DriverRig(Rig):
     def switch_on(self):
         self.inbox = Inbox()
         self.port = SoftwareVault(self.inbox.post, {}, self.folder, self.keypad, cost=10)
+        self.port.attach_chip(self.chip)
         self.port.start()
 
     def restart(self):
@@ -114,6 +138,7 @@ class StandInRig(Rig):
 
     def provision(self):
         self.port = StandIn(self.world, self.keypad, MASTER)
+        self.port.attach_chip(self.chip)
 
     def restart(self):
         self.port.close()
@@ -182,6 +207,7 @@ def test_a_vault_without_master_key_says_so(empty):
         ("unseal", (bytes(40),)),
         ("fingerprint", (b"data",)),
         ("enter_pin", (PAN, 4, 12)),
+        ("verify_pin", (4, 12, "plaintext", None, b"")),
         ("enter_password", ("01", "check")),
         ("enter_password", ("01", "new")),
         ("enter_password", ("01", "repeat")),
@@ -419,6 +445,147 @@ def test_any_keys_end_as_the_rules_say(signed_on):
                 break
         (name, value), _ = signed_on.secret("enter_pin", PAN, 4, 6, keys=" ".join(keys))
         assert (name, clear_pin(value) if name == SECRET_READY else value) == end, keys
+
+
+# Offline PIN.
+
+CHALLENGE = bytes.fromhex("B34571E839F2E14F")
+PLAINTEXT = (4, 12, "plaintext", None, b"")
+
+
+def key_of(key):
+    return key.modulus, key.exponent
+
+
+def deciphered(key, command):
+    """What the card reads in an enciphered VERIFY."""
+    assert command[:5] == bytes((0x00, 0x20, 0x00, 0x88, key.size)) and len(command) == 5 + key.size
+    return key.sign(command[5:])
+
+
+@pytest.mark.parametrize("pin", ["1234", "12345", "123456", "1234567", "12345678", "123456789012"])
+def test_a_plain_pin_goes_to_the_chip_and_its_status_word_comes_back(rig, pin):
+    (name, word), typed = rig.secret("verify_pin", *PLAINTEXT, keys=pin + " ENTER")
+    assert (name, word, typed) == (SECRET_READY, 0x9000, list(range(1, len(pin) + 1)))
+    block = "2%X%s" % (len(pin), pin)
+    assert rig.chip.got == [bytes.fromhex("0020008008" + block + "F" * (16 - len(block)))]
+    assert rig.keys_for_the_firmware() == []
+
+
+@pytest.mark.parametrize("key", [LARGE, MIDDLE, SMALL], ids=["1984", "1024", "768"])
+def test_an_enciphered_pin_is_under_the_cards_key_with_its_challenge(rig, key):
+    fillings = set()
+    for _ in range(2):
+        (name, word), _ = rig.secret("verify_pin", 4, 6, "enciphered", key_of(key), CHALLENGE, keys="482915 ENTER")
+        assert (name, word) == (SECRET_READY, 0x9000)
+        clear = deciphered(key, rig.chip.got[-1])
+        assert clear[:17] == bytes.fromhex("7F 26482915FFFFFFFF") + CHALLENGE
+        fillings.add(clear[17:])
+    assert len(fillings) == 2 and all(len(filling) == key.size - 17 for filling in fillings)
+
+
+@pytest.mark.parametrize("answer,word", [("63C2", 0x63C2), ("6983", 0x6983), ("AA6984", 0x6984)])
+def test_a_refusal_by_the_card_is_an_answer_like_any_other(rig, answer, word):
+    rig.chip.response = bytes.fromhex(answer)
+    assert rig.secret("verify_pin", *PLAINTEXT, keys="1234 ENTER")[0] == (SECRET_READY, word)
+
+
+@pytest.mark.parametrize("answer", [None, b"", b"\x90"])
+def test_a_card_that_has_left_is_lost(rig, answer):
+    rig.chip.response = answer
+    assert rig.secret("verify_pin", *PLAINTEXT, keys="1234 ENTER")[0] == (SECRET_STOPPED, "lost")
+
+
+def test_bypass_and_cancel_tell_the_card_nothing(rig):
+    assert rig.secret("verify_pin", *PLAINTEXT, keys="ENTER") == ((SECRET_STOPPED, "bypass"), [])
+    assert rig.secret("verify_pin", *PLAINTEXT, keys="12 CANCEL") == ((SECRET_STOPPED, "cancel"), [1, 2])
+    assert rig.secret("verify_pin", 6, 6, "plaintext", None, b"", keys="1234 ENTER 56 ENTER")[1] == [1, 2, 3, 4, 5, 6]
+    assert len(rig.chip.got) == 1
+
+
+def test_the_command_is_wiped_once_the_card_has_answered(rig):
+    rig.secret("verify_pin", *PLAINTEXT, keys="1234 ENTER")
+    rig.secret("verify_pin", 4, 6, "enciphered", key_of(SMALL), CHALLENGE, keys="1234 ENTER")
+    assert [len(command) for command in rig.chip.given] == [13, 101]
+    assert not any(any(command) for command in rig.chip.given)
+
+
+def test_the_keypad_is_the_firmwares_while_the_card_thinks(rig):
+    rig.chip.holds = True
+    ticket = rig.ask("verify_pin", *PLAINTEXT)
+    rig.type("1234 ENTER")
+    told = [(event.name, event.value) for event in rig.rest()]
+    assert told == [(SECRET_TYPED, number) for number in (1, 2, 3, 4)]
+    rig.type("7")
+    assert rig.keys_for_the_firmware() == ["7"]
+    rig.chip.answer()
+    assert rig.wait(ticket).value == 0x9000
+
+
+def test_a_card_that_answers_after_stop_is_not_heard(rig):
+    rig.chip.holds = True
+    first = rig.ask("verify_pin", *PLAINTEXT)
+    rig.type("1234 ENTER")
+    rig.rest()
+    rig.port.stop(first)
+    second = rig.ask("verify_pin", *PLAINTEXT)
+    rig.type("56")
+    rig.chip.answer()
+    rig.type("78 ENTER")
+    events = rig.rest()
+    assert {event.ticket for event in events} == {second} and len(rig.chip.owed) == 1
+    rig.chip.answer()
+    assert rig.wait(second).value == 0x9000
+
+
+def test_a_second_entry_ends_one_that_waits_for_the_card(rig):
+    rig.chip.holds = True
+    first = rig.ask("verify_pin", *PLAINTEXT)
+    rig.type("1234 ENTER")
+    rig.rest()
+    second = rig.ask("enter_password", "01", "check")
+    assert (rig.wait(first).value, rig.port.stop(second)) == ("cancel", None)
+    rig.chip.answer()
+    assert rig.rest() == []
+
+
+def test_a_key_that_no_pin_fits_under_is_refused_before_the_pin_is_typed(rig):
+    small, challenge = key_of(SMALL), CHALLENGE
+    for key, given in (
+        (None, challenge),
+        (small, challenge[:7]),
+        (small, b""),
+        ((b"\xc3" * 249, 3), challenge),
+        ((b"\xc3" * 63, 3), challenge),
+        ((b"\x7f" * 128, 3), challenge),
+        ((b"", 3), challenge),
+        ((SMALL.modulus, 17), challenge),
+    ):
+        assert rig.answer("verify_pin", 4, 12, "enciphered", key, given) == (VAULT_REFUSED, "bad-data")
+    rig.type("5")
+    assert rig.keys_for_the_firmware() == ["5"] and rig.chip.got == []
+
+
+def test_a_pin_of_no_length_or_of_no_kind_is_a_mistake(rig):
+    for arguments in ((3, 12, "plaintext"), (4, 13, "plaintext"), (6, 4, "plaintext"), (4, 12, "biometric"), (4, 12, "")):
+        with pytest.raises(ValueError):
+            rig.port.verify_pin(1, *arguments, None, b"")
+
+
+def test_without_a_chip_reader_the_card_is_lost_at_once(rig):
+    rig.port.attach_chip(None)
+    assert rig.answer("verify_pin", *PLAINTEXT) == (SECRET_STOPPED, "lost")
+
+
+def test_a_wipe_ends_an_offline_pin_that_waits_for_the_card(rig):
+    rig.chip.holds = True
+    ticket = rig.ask("verify_pin", *PLAINTEXT)
+    rig.type("1234 ENTER")
+    rig.rest()
+    rig.port.wipe()
+    rig.chip.answer()
+    assert [(event.ticket, event.name, event.value) for event in rig.rest()] == [(ticket, VAULT_REFUSED, "wiped")]
+    assert rig.answer("verify_pin", *PLAINTEXT) == (VAULT_REFUSED, "wiped")
 
 
 # Passwords.

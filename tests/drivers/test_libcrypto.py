@@ -159,6 +159,29 @@ def test_errors_do_not_show_what_they_are_about():
         assert "SOMEBODY" not in str(caught.value)
 
 
+def test_rsa_gives_what_the_definition_says():
+    chance = random.Random(29)
+    for size in (64, 128, 144, 248):
+        modulus = bytes([0xC1]) + chance.randbytes(size - 2) + b"\x01"
+        for exponent in (3, 65537):
+            block = b"\x7f" + chance.randbytes(size - 1)
+            expected = pow(int.from_bytes(block, "big"), exponent, int.from_bytes(modulus, "big")).to_bytes(size, "big")
+            assert libcrypto.rsa_public(modulus, exponent, block) == expected
+            assert libcrypto.rsa_public(modulus, exponent, bytearray(block)) == expected
+    assert libcrypto.rsa_public(b"\xc1" * 64, 3, bytes(63) + b"\x02") == bytes(63) + b"\x08"
+
+
+def test_rsa_refuses_a_block_that_is_not_below_the_modulus():
+    modulus = b"\xc1" * 64
+    for block, exponent in ((modulus, 3), (b"\xff" * 64, 3), (bytes(63), 3), (bytes(65), 3), (bytes(64), 0)):
+        with pytest.raises(libcrypto.CryptoError) as caught:
+            libcrypto.rsa_public(modulus, exponent, block)
+        assert "c1" not in str(caught.value).lower()
+    for modulus in (b"", bytes(64), b"\xc1" * 513):
+        with pytest.raises(libcrypto.CryptoError):
+            libcrypto.rsa_public(modulus, 3, bytes(len(modulus)))
+
+
 def test_the_library_says_its_version():
     major, minor, fix = libcrypto.version().split(".")
     assert int(major) in (1, 3)

@@ -271,6 +271,24 @@ def test_typed_digits_are_wiped_from_memory(folder, switch_on):
     assert not any(entries[0]._digits)
 
 
+def test_the_chip_may_answer_from_a_thread_of_its_own(folder, switch_on):
+    device = switch_on(folder)
+    answering = []
+
+    class Chip:
+        def carry(self, apdu, done):
+            answering.append(threading.Thread(target=done, args=(b"\x63\xc2",)))
+            answering[-1].start()
+
+    device.vault.attach_chip(Chip())
+    device.vault.verify_pin(7, 4, 12, "plaintext", None, b"")
+    for key in ("1", "2", "3", "4", "ENTER"):
+        device.keypad.tap(key)
+        device.fingers.run()
+    assert device.inbox.wait(of(7, SECRET_READY)).value == 0x63C2
+    answering[0].join()
+
+
 def test_an_answer_that_comes_after_stop_is_not_posted(folder, switch_on):
     """ENTER was pressed, the hash is still to be made, and the firmware has lost its patience."""
     held, drawing = threading.Event(), threading.Event()

@@ -6,6 +6,7 @@ from drivers.render import Renderer
 from emulator.world import World
 from firmware import events, tasks
 from firmware.draft import Draft
+from firmware.emv import ask
 from firmware.events import Event
 from firmware.host.messages import card_data
 from firmware.host.session import Result
@@ -23,16 +24,25 @@ CARD = (
     ("card-reply", b"\x90\x00"), ("card-reply", b""), ("card-reply", bytes(300)),
     ("card-lost", "removed"), ("card-gone", None),
 )  # fmt: skip
+SWIPES = (
+    b"", b"%E?;E?", b"\xff" * 300, b";6225880000000000=30121010000000000?", b";6225880000000000=30122010000000000?",
+    b";6225880000000000=20011010000000000?",
+)  # fmt: skip
 WORDS = ("right", "wrong", "weak", "set", "different")
 REFUSED = [("vault-refused", why) for why in ("no-key", "check-value", "bad-data", "wiped")]
 
 # What each request may be answered, by port and method.
 ANSWERS = {
     ("contactless", "activate"): CARD,
+    ("chip", "activate"): [("card-found", "T=0"), ("card-found", "T=1"), *CARD[3:]],
+    ("stripe", "activate"): [("card-swiped", text) for text in SWIPES],
     ("vault", "enter_password"): [("secret-typed", 0), ("secret-typed", 3), ("secret-stopped", "cancel")]
     + [("secret-ready", word) for word in WORDS],  # "ok" is left to the flows: the vault itself must have said it
     ("vault", "enter_pin"): [("secret-typed", 2), ("secret-ready", bytes(8))]
     + [("secret-stopped", why) for why in ("cancel", "bypass")],
+    ("vault", "verify_pin"): [("secret-typed", 2), ("secret-ready", 0x9000), ("secret-ready", 0x63C1)]
+    + [("secret-stopped", why) for why in ("cancel", "bypass", "lost")],
+    ("vault", "fingerprint"): [("vault-done", bytes(16))],
     ("vault", "mac"): [("vault-done", b"12345678")],
     ("vault", "check_mac"): [("vault-done", True), ("vault-done", False)],
     ("vault", "seal"): [("vault-done", b"sealed")],
@@ -120,6 +130,11 @@ def _authorise(cls, world):
     return cls()
 
 
+def _taken(cls, world):
+    full_draft(world).record = world.kept
+    return cls(Result("approved", "00", "", world.kept))
+
+
 def _balance(cls, world):
     draft = full_draft(world, BALANCE)
     draft.result = Result("approved", "00", "", None, {54: "1002156C000000012345"})
@@ -158,6 +173,13 @@ MAKE = {
     "PinLeftOut": _authorise,
     "ConfirmAmount": _authorise,
     "ShowBalance": _balance,
+    "TypeLastFour": _authorise,
+    "ReadChip": _authorise,
+    "TakeCard": _taken,
+    "ChooseApplication": lambda cls, w: cls(ask.Choose(["UnionPay Debit", "A VERY LONG NAME OF A CARD"] * 5)),
+    "ChipPin": lambda cls, w: cls(ask.OfflinePin(ask.PLAINTEXT, tries_left=2)),
+    "CheckDocument": lambda cls, w: cls(ask.CheckDocument("passport", "G12345678")),
+    "Refer": lambda cls, w: cls(ask.Refer("01")),
     "Declined": lambda cls, w: cls(Result("declined", "55")),
     "NotSent": lambda cls, w: cls(Result("not-sent", "", "refused")),
     "PrintSlip": _slip,
@@ -227,21 +249,22 @@ def test_each_answer_is_taken_in_each_state_to_any_depth(cls):
     def go(path):
         world = prepared()
         enter(world, cls)
-        for name, value in path:
-            ticket, _ = waiting(world)[-1]
+        for place, name, value in path:
+            ticket, _ = waiting(world)[place]
             world.machine.handle(Event(name, ticket, value))
             all_texts(world)
         pending = waiting(world)
         if not pending or len(path) == 3:
             return
-        ask = pending[-1][1]
-        here = (world.state, ask.port, ask.method, len(path), path[-1][0] if path else "")
+        asks = tuple((ask.port, ask.method) for _, ask in pending)
+        here = (world.state, asks, len(path), path[-1][1] if path else "")
         if here in seen:
             return
         seen.add(here)
-        refused = REFUSED if ask.port == "vault" else []
-        for answer in list(ANSWERS[ask.port, ask.method]) + refused:
-            go(path + [answer])
+        for place, (port, method) in enumerate(asks):
+            refused = REFUSED if port == "vault" else []
+            for name, value in list(ANSWERS[port, method]) + refused:
+                go([*path, (place, name, value)])
 
     go([])
 
@@ -275,7 +298,7 @@ def test_each_global_event_and_each_part_is_handled_in_each_state(cls):
         if event.name == events.STOP:
             assert world.machine.stopped or world.machine.state.untouchable
     world = prepared()
-    for part in ("contactless", "printer", "display", "keypad"):
+    for part in ("contactless", "chip", "stripe", "printer", "display", "keypad"):
         for state in events.PART_STATES:
             enter(world, cls)
             world.machine.handle(Event(events.PART, 0, (part, state)))

@@ -7,26 +7,36 @@ import pytest
 
 from drivers.render import Renderer
 from firmware import slip
+from firmware.emv import cvm
 from firmware.iso8583 import codes
 from firmware.screens import Screen
 from firmware.screens.text import en, zh
 from firmware.screens.texts import LANGUAGES, Texts
-from firmware.states import printing, start
+from firmware.states import online, printing, start
 from firmware.transactions import TABLE
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
 RENDERER = Renderer((128, 64))
 MOST = "9,999,999.99"
 
+# Why a card is asked for again (`firmware.reading`).
+WHY = (
+    "over-limit", "not-contactless", "no-cryptogram", "not-authenticated", "reader", "phone", "again", "pulled", "chip-again",
+    "fallback", "swipe-again", "must-insert",
+)  # fmt: skip
+
 # Keys that are put together from parts, and what the parts may be.
 MADE = (
-    ["part.%s.%s" % (part, state) for part in start.TEST_PARTS for state in ("ok", "wait", "bad")]
+    ["part.%s.bad" % part for part in start.TEST_PARTS]
+    + ["part.printer.%s" % state for state in ("ok", "wait")]
+    + ["state.%s" % state for state in ("ok", "wait", "none")]
     + ["%s.%s" % (row.name, what) for row in TABLE if row.kept for what in ("what", "done", "title")]
     + [row.title for row in TABLE]
     + ["phase." + phase for phase in ("sent", "approved", "voided", "declined", "reversing", "reversed")]
     + ["printer.%s%s" % (do, why) for do in ("", "do.") for why in ("paper-out", "cover-open", "too-hot", "silent")]
-    + ["card." + stage for stage in ("present", "reading", "again", "remove", "many", "unreadable")]
-    + ["online." + stage for stage in ("connecting", "signing-on", "reversing", "authorising")]
+    + ["card.why." + why for why in WHY]
+    + ["online." + stage for stage in online.PROGRESS]
+    + ["document." + kind for kind in cvm.DOCUMENTS]
     + ["trouble.money." + row.name for row in TABLE if row.kept]
     + ["slip.copy." + copy for copy in slip.COPIES]
     + ["vault." + why for why in ("wiped", "broken", "unapproved")]

@@ -4,12 +4,11 @@ import pytest
 
 from emulator.acquirer.keys import Engine
 from emulator.world import HOST, TERMINAL
-from firmware import events
+from firmware import events, verification
 from firmware.draft import Draft
 from firmware.emv import outcome, tlv
 from firmware.events import Event
 from firmware.iso8583 import frame, unionpay
-from firmware.states import pin
 from firmware.transactions import SALE
 from tests.flows.counter import Counter, tap
 from tests.flows.test_void import void
@@ -165,8 +164,8 @@ def test_the_terminals_own_rule_asks_for_a_pin_whatever_the_card_says_unless_a_p
     counter = Counter(parameters={"pin.card_may_waive": waive})
     counter.power_on()
     draft = Draft(SALE)
-    draft.fen, draft.cvm = fen, cvm
-    assert pin.needed(counter.terminal, draft) is asked
+    draft.fen = fen
+    assert verification.pin_needed(counter.terminal, draft, outcome.CONTACTLESS, cvm, "6225880000000000") is asked
 
 
 # -- what counts

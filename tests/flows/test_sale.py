@@ -194,8 +194,12 @@ def test_two_cards_are_noticed_and_one_of_them_taken_away_goes_on(counter):
     counter.walk(("请撕下", None))
 
 
-def test_a_reader_that_is_gone_is_told_before_a_sale(counter):
+def test_readers_that_are_gone_are_told_before_a_sale_and_one_that_works_is_used(counter):
     counter.reader.unplug()
+    counter.run(500)
+    counter.walk(("6 管理", "1"), ("请输入金额", "1234 ENTER"), ("请插卡 或刷卡", "CANCEL"), ("未扣款", "ENTER"), ("6 管理", None))
+    counter.chip.unplug()
+    counter.stripe.unplug()
     counter.run(500)
     counter.walk(("6 管理", "1"), ("读卡器没有响应 未扣款", "ENTER"), ("6 管理", None))
 

@@ -2,7 +2,7 @@
 
 from binascii import unhexlify
 
-from firmware.emv import tlv
+from firmware.emv import ask, tlv
 
 AID = "A000000333010101"
 NUMBER = "6200001234567890123"
@@ -70,12 +70,20 @@ def ok(tree):
     return tlv.encode(tree) + b"\x90\x00"
 
 
-def drive(flow, card):
-    """Runs a tap against a card with `apdu`: its outcome."""
+def drive(flow, card, listed=False, asked=None):
+    """Runs a tap against a card with `apdu`: its outcome. Questions get a plain answer and are kept in the list `asked`.
+
+    listed: whether the card is on the exception file.
+    """
     response = None
     while True:
         try:
-            command = flow.send(response)
+            step = flow.send(response)
         except StopIteration as done:
             return done.value
-        response = card.apdu(command)
+        if isinstance(step, (bytes, bytearray)):
+            response = card.apdu(step)
+            continue
+        if asked is not None:
+            asked.append(step)
+        response = listed if isinstance(step, ask.OnException) else 0 if isinstance(step, ask.LastAmount) else None

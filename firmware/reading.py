@@ -1,0 +1,436 @@
+"""Reading a card by whichever reader it comes to: one task from "present a card" to the end of the card's part.
+
+    waiting     every reader that may be used is asked at once; the first card wins, the others are let go
+    tap         the kernel's conversation in the field, and the card taken away before a PIN is typed
+    insert      the kernel's conversation in the slot; its questions become pages, and the card stays until the issuer has
+                answered and the card has had its last word
+    swipe       the text of a stripe
+
+Which readers may be used grows and shrinks on the way: a chip card that is swiped has to be inserted, a chip that cannot be
+read may be swiped (fallback), a card that does not want contactless has to be inserted.
+
+What the task tells its page: a name of WAITING with the readers, "reading", "inserted", "remove" ..., or a question of
+`emv.ask`, after which it holds until the page has answered. What it ends with: an Outcome (nobody was asked yet), a Result
+(the chip's transaction is over), or Trouble.
+
+Source: reference/emv.md a and b; EMV Book 4, 11 (the merchant's side); products.md §1.2 (sale).
+"""
+
+from binascii import hexlify
+
+from firmware import stripe, verification
+from firmware.emv import ask, contact, contactless
+from firmware.emv.outcome import (
+    APPROVED,
+    CANCELLED,
+    DECLINED,
+    ONLINE,
+    SIGNATURE,
+    STRIPE,
+    TRY_AGAIN,
+    TRY_ANOTHER_INTERFACE,
+    Outcome,
+)
+from firmware.events import (
+    CARD_FOUND,
+    CARD_GONE,
+    CARD_PROBLEM,
+    CARD_REPLY,
+    CARD_SWIPED,
+    SECRET_READY,
+    SECRET_STOPPED,
+    SECRET_TYPED,
+    VAULT_DONE,
+)
+from firmware.host import session
+from firmware.tasks import Ask, Begin, Close, Hold, More, Tell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from firmware.draft import Draft
+    from firmware.emv.settings import Settings
+    from firmware.events import Event
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
+READERS = ("contactless", "chip", "stripe")
+CARD_ANSWER_MS = 6_000  # longer than the longest waiting time a card may ask for (ISO 14443-4, FWI 14: 4.95 s)
+CHIP_ANSWER_MS = 60_000  # a chip may ask for time as often as it likes; the reader gives up before
+TAPS = 3
+REMOVE_AFTER_MS = 700  # a card that is taken away at once needs no words
+VAULT_MS = 15_000
+
+
+class Waiting:
+    """The page waits for a card. readers: those that are asked; why: what happened before, a key of the page, or ""."""
+
+    def __init__(self, readers: "tuple[str, ...]", why: str = "") -> None:
+        self.readers = readers
+        self.why = why
+
+
+class Trouble:
+    """Why there is no usable card; the key of the page's sentence, "" when somebody gave up."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+
+def readers_of(terminal: "Terminal") -> "tuple[str, ...]":
+    """The card readers that the board has and that are not out of order."""
+    return tuple([port for port in READERS if terminal.has(port) and terminal.parts.get(port) not in ("failed", "gone")])
+
+
+def read(terminal: "Terminal", draft: "Draft") -> "Work[Outcome | session.Result | Trouble]":
+    """See above."""
+    return (yield from _Reading(terminal, draft).run())
+
+
+class _Reading:
+    """One card's way. readers: those that may be used now; why: what the page says of the card before."""
+
+    def __init__(self, terminal: "Terminal", draft: "Draft") -> None:
+        self.terminal = terminal
+        self.draft = draft
+        self.settings: Settings = terminal.emv_settings()
+        self.readers = readers_of(terminal)
+        self.why = ""
+        self.taps = 0
+        self.chip_failures = 0
+        if "contactless" in self.readers and not contactless.possible(self.settings, terminal.emv_request(draft)):
+            self.readers = self._without("contactless")
+            self.why = "over-limit"
+
+    def _without(self, *ports: str) -> "tuple[str, ...]":
+        return tuple([port for port in self.readers if port not in ports])
+
+    def run(self) -> "Work[Outcome | session.Result | Trouble]":
+        while True:
+            if not self.readers:
+                return Trouble(self.why or "reader")
+            found = yield from self._wait()
+            if found is None:
+                continue
+            port, event, ticket = found
+            done = yield from getattr(self, "_" + port)(event, ticket)
+            if done is not None:
+                return done
+
+    def _wait(self) -> "Work[tuple[str, Event, int] | None]":
+        """Until a card comes: (reader, event, ticket), the other readers let go; None when the readers have changed."""
+        tickets: dict[int, str] = {}
+        for port in self.readers:
+            tickets[(yield Begin(port, "activate"))] = port
+        yield Tell(Waiting(self.readers, self.why))
+        while True:
+            event = yield More(tuple(tickets))
+            port = tickets[event.ticket]
+            if event.name in (CARD_FOUND, CARD_SWIPED):
+                break
+            if event.name != CARD_PROBLEM:
+                continue
+            if event.value == "reader-gone" or port == "chip":
+                yield from self._close(tickets)
+                if event.value == "reader-gone":
+                    self.why = "reader"
+                    self.readers = self._without(port)
+                else:
+                    yield from self._chip_failed("unreadable")
+                return None
+            yield Tell(event.value)
+        del tickets[event.ticket]
+        yield from self._close(tickets)
+        return port, event, event.ticket
+
+    def _close(self, tickets: "dict[int, str]") -> "Work[None]":
+        for ticket in sorted(tickets):
+            yield Close(ticket)
+
+    # -- tap
+    def _contactless(self, event: "Event", ticket: int) -> "Work[Any]":
+        terminal, draft = self.terminal, self.draft
+        yield Tell("reading")
+        self.taps += 1
+        kernel = contactless.tap(self.settings, terminal.emv_request(draft))
+        outcome = yield from _Talk(terminal, draft, "contactless", ticket, CARD_ANSWER_MS).go(kernel, None)
+        if outcome.status == TRY_AGAIN and self.taps < TAPS:
+            yield from removed(terminal, "contactless", ticket)
+            self.why = "phone" if outcome.message == "see-phone" else "again"
+            return None
+        yield from self._let_go(ticket, outcome)
+        if outcome.status == TRY_ANOTHER_INTERFACE:
+            self.why = outcome.why
+            self.readers = self._without("contactless")
+            if outcome.interface:
+                self.readers = tuple([port for port in self.readers if port == outcome.interface]) or self.readers
+            return None
+        return self._judged(outcome)
+
+    def _let_go(self, ticket: int, outcome: Outcome) -> "Work[None]":
+        """A card that was read may be taken away: said by light and tone, and waited for where a PIN is typed next."""
+        if outcome.status in (ONLINE, APPROVED):
+            self.terminal.light("done")
+            self.terminal.sound("card")
+            if not verification.pin_needed(self.terminal, self.draft, outcome.entry, outcome.cvm, outcome.pan):
+                return
+        yield from removed(self.terminal, "contactless", ticket)
+
+    def _judged(self, outcome: Outcome) -> "Outcome | Trouble":
+        """What the terminal itself has to say about a card that a kernel has read."""
+        if outcome.status not in (ONLINE, APPROVED):
+            return Trouble(outcome.why)
+        if self.draft.original_pan and outcome.pan != self.draft.original_pan:
+            return Trouble("other-card")
+        return outcome
+
+    # -- insert
+    def _chip(self, event: "Event", ticket: int) -> "Work[Any]":
+        terminal, draft = self.terminal, self.draft
+        yield Tell("inserted")
+        talk = _Talk(terminal, draft, "chip", ticket, CHIP_ANSWER_MS)
+        kernel = contact.insert(self.settings, terminal.emv_request(draft))
+        step = yield from talk.go(kernel, None)
+        ended: Any
+        if isinstance(step, ask.GoOnline) or step.status == APPROVED:
+            outcome = step.outcome if isinstance(step, ask.GoOnline) else step
+            if draft.original_pan and outcome.pan != draft.original_pan:
+                ended = Trouble("other-card")
+            else:
+                draft.take_card(outcome)
+                if isinstance(step, ask.GoOnline):
+                    draft.finish = lambda reply: talk.go(kernel, reply)
+                ended = yield from self._authorised()
+        elif step.status == TRY_ANOTHER_INTERFACE or step.fallback or step.why == "malformed" and not step.pan:
+            yield from self._pulled(ticket)
+            yield from self._chip_failed(step.why)
+            return None
+        elif step.status == TRY_AGAIN:
+            self.why = "pulled"
+            return None
+        else:
+            if step.status == DECLINED:
+                yield from session.refused(terminal, draft, step)
+            ended = Trouble("" if step.status == CANCELLED else step.why)
+        yield from self._pulled(ticket, ended)
+        return ended
+
+    def _authorised(self) -> "Work[session.Result | Trouble]":
+        """The card has said what it has to say: the pages go on from here, and say when the host is to be asked."""
+        yield Tell("read")
+        while True:
+            command = yield Hold()
+            if command != "pin":
+                return (yield from session.authorise(self.terminal, self.draft))
+            typed = yield from online_pin(self.terminal, self.draft, self.draft.pan)
+            yield Tell(("pin", typed))
+
+    def _pulled(self, ticket: int, ended: object = None) -> "Work[None]":
+        """Power off; waits until the card is out of the slot, and says so. The page may go on without waiting."""
+        reader = self.terminal.ports["chip"]
+        reader.release(ticket)
+        event = yield More(ticket, within_ms=REMOVE_AFTER_MS)
+        while event.name not in (CARD_GONE, CARD_PROBLEM):
+            yield Tell(("remove", ended))
+            event = yield More(ticket, within_ms=2_000)
+        return None
+
+    def _chip_failed(self, why: str) -> "Work[None]":
+        """The chip cannot be read: once more, then by the stripe where that is allowed."""
+        self.chip_failures += 1
+        p = self.terminal.parameter
+        last = self.chip_failures >= p("fallback.tries") or why in ("chip-refused", "no-chip-application")
+        if not last:
+            self.why = "chip-again"
+            return None
+        self.readers = self._without("chip", "contactless")
+        self.why = "fallback"
+        if "stripe" in self.readers and p("fallback.allowed"):
+            self.draft.fallback = True
+        else:
+            self.readers = ()
+            self.why = why if why == "no-chip-application" else "chip-dead"
+        yield Tell("chip-failed")
+
+    # -- swipe
+    def _stripe(self, event: "Event", ticket: int) -> "Work[Any]":
+        terminal, draft = self.terminal, self.draft
+        yield Close(ticket)
+        try:
+            swipe = stripe.parse(event.value)
+        except stripe.StripeError:
+            terminal.sound("alert")
+            self.why = "swipe-again"
+            return None
+        if stripe.chip_card(swipe.service) and not draft.fallback and terminal.has("chip"):
+            terminal.sound("alert")
+            self.why = "must-insert"
+            if "chip" in self.readers:
+                return None
+            return Trouble("must-insert")
+        why = yield from self._stripe_refused(swipe)
+        if why:
+            return Trouble(why)
+        outcome = outcome_of(swipe)
+        if draft.original_pan and outcome.pan != draft.original_pan:
+            return Trouble("other-card")
+        terminal.light("done")
+        terminal.sound("card")
+        return outcome
+
+    def _stripe_refused(self, swipe: "stripe.Swipe") -> "Work[str]":
+        if stripe.expired(swipe.expiry, self.terminal.calendar_stamp()[2:8]):
+            return "expired"
+        listed = yield from on_exception(self.terminal, self.draft, ask.OnException(swipe.pan, ""))
+        return "listed" if listed else ""
+
+
+def outcome_of(swipe: "stripe.Swipe") -> Outcome:
+    """A stripe as the rest of the terminal takes a card: to be asked online, and signed."""
+    outcome = Outcome(ONLINE, "authorising", "stripe")
+    outcome.entry = STRIPE
+    outcome.cvm = SIGNATURE
+    outcome.signature = True
+    outcome.pan, outcome.expiry, outcome.service = swipe.pan, swipe.expiry, swipe.service
+    outcome.track2, outcome.track3 = swipe.track2, swipe.track3
+    return outcome
+
+
+def removed(terminal: "Terminal", port: str, ticket: int) -> "Work[None]":
+    """Waits until the card has left the field; says so when it takes a while."""
+    terminal.ports[port].release(ticket)
+    event = yield More(ticket, within_ms=REMOVE_AFTER_MS)
+    while event.name not in (CARD_GONE, CARD_PROBLEM):
+        yield Tell("remove")
+        event = yield More(ticket)
+
+
+class _Talk:
+    """Carries a kernel's commands to the card and its questions to those who answer them."""
+
+    def __init__(self, terminal: "Terminal", draft: "Draft", port: str, ticket: int, answer_ms: int) -> None:
+        self.terminal = terminal
+        self.draft = draft
+        self.port = port
+        self.ticket = ticket
+        self.answer_ms = answer_ms
+
+    def go(self, kernel: "contactless.Flow", answer: "Any") -> "Work[Any]":
+        """Until the kernel's Outcome, or until it wants to go online (`ask.GoOnline`)."""
+        reader = self.terminal.ports[self.port]
+        while True:
+            try:
+                want = kernel.send(answer)
+            except StopIteration as stop:
+                return stop.value
+            if isinstance(want, ask.GoOnline):
+                return want
+            if isinstance(want, (bytes, bytearray)):
+                reader.transmit(self.ticket, want)
+                event = yield More(self.ticket, within_ms=self.answer_ms)
+                answer = event.value if event.name == CARD_REPLY else None
+            else:
+                answer = yield from QUESTIONS[type(want)](self.terminal, self.draft, want)
+
+
+# -- the kernel's questions
+
+
+def _page(terminal: "Terminal", draft: "Draft", question: "Any") -> "Work[Any]":
+    """A page asks the person."""
+    yield Tell(question)
+    answer = yield Hold()
+    yield Tell("reading")
+    return answer
+
+
+def online_pin(terminal: "Terminal", draft: "Draft", pan: str) -> "Work[str | tuple[str, str]]":
+    """A PIN for the issuer -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of
+    digits. Keys must be there before the PIN is typed, since the block is made with them."""
+    yield Tell("keys")
+    why = yield from session.sign_on_alone(terminal)
+    if why:
+        return ("keys", why)
+    p = terminal.parameter
+    most = max(p("pin.minimum"), p("pin.maximum"))
+    event = yield Ask("vault", "enter_pin", pan, p("pin.minimum"), most, keep=True)
+    event = yield from _typing(event)
+    if event.name == SECRET_READY:
+        draft.pin_block = event.value
+        draft.pin_key = terminal.vault.check_value("pin")
+        return "typed"
+    return event.value
+
+
+def _typing(event: "Event") -> "Work[Event]":
+    """Tells the number of digits, until the vault has what it wants."""
+    yield Tell(0)
+    while event.name == SECRET_TYPED:
+        yield Tell(event.value)
+        event = yield More(event.ticket)
+    return event
+
+
+def _online_pin(terminal: "Terminal", draft: "Draft", question: "ask.OnlinePin") -> "Work[str]":
+    """The kernel's wish for a PIN that the issuer checks."""
+    yield Tell(question)
+    yield Hold()
+    typed = yield from online_pin(terminal, draft, question.pan)
+    yield Tell("reading")
+    if isinstance(typed, tuple):
+        return ask.BROKEN
+    if typed == "typed":
+        return "entered"
+    return _left_out(terminal, typed)
+
+
+def _left_out(terminal: "Terminal", typed: str) -> str:
+    return ask.BYPASS if typed == "bypass" and terminal.parameter("pin.bypass") else ask.CANCEL
+
+
+def _offline_pin(terminal: "Terminal", draft: "Draft", question: "ask.OfflinePin") -> "Work[Any]":
+    """A PIN that the card checks: the vault sends it there itself."""
+    yield Tell(question)
+    yield Hold()
+    p = terminal.parameter
+    most = max(p("pin.minimum"), p("pin.maximum"))
+    arguments = (p("pin.minimum"), most, question.kind, question.key, question.challenge)
+    event = yield Ask("vault", "verify_pin", *arguments, keep=True)
+    event = yield from _typing(event)
+    yield Tell("reading")
+    if event.name == SECRET_READY:
+        return event.value
+    if event.name != SECRET_STOPPED:
+        return ask.BROKEN
+    if event.value == "lost":
+        return None
+    return _left_out(terminal, event.value)
+
+
+def _fingerprint(pan: str) -> "Work[str]":
+    event = yield Ask("vault", "fingerprint", pan.encode(), within_ms=VAULT_MS)
+    return hexlify(event.value).decode() if event.name == VAULT_DONE else ""
+
+
+def _last_amount(terminal: "Terminal", draft: "Draft", question: "ask.LastAmount") -> "Work[int]":
+    who = yield from _fingerprint(question.pan)
+    return terminal.ledger.last_fen(who) if who else 0
+
+
+def on_exception(terminal: "Terminal", draft: "Draft", question: "ask.OnException") -> "Work[bool]":
+    """Whether the card is on the exception file, which knows cards by the vault's fingerprint alone."""
+    who = yield from _fingerprint(question.pan)
+    return bool(who) and terminal.ledger.on_exception(who)
+
+
+QUESTIONS: "dict[Any, Callable[..., Work[Any]]]" = {
+    ask.Choose: _page,
+    ask.CheckDocument: _page,
+    ask.Refer: _page,
+    ask.OnlinePin: _online_pin,
+    ask.OfflinePin: _offline_pin,
+    ask.LastAmount: _last_amount,
+    ask.OnException: on_exception,
+}
