@@ -323,7 +323,9 @@ class CcidReader:
         """A command that may be said again: status, power, parameters."""
         for attempt in range(TRIES):
             try:
-                return self._wire.command(kind, data, three, self.status_s)
+                reply = self._wire.command(kind, data, three, self.status_s)
+                self._seen(reply.card != self._ccid.ABSENT)
+                return reply
             except self._ccid.Garbled:
                 continue
             except self._ccid.WireError as error:
@@ -333,9 +335,7 @@ class CcidReader:
 
     def _status(self):
         self._wire.moved = False
-        card = self._command(self._ccid.STATUS).card
-        self._seen(card != self._ccid.ABSENT)
-        return card
+        return self._command(self._ccid.STATUS).card
 
     def _seen(self, present):
         with self._lock:
@@ -414,11 +414,11 @@ class CcidReader:
 
     def _exchange(self, visit, apdu):
         """(answer, "") or (None, why)."""
-        if visit.stage == ON and self._wire.pulled != visit.pulled:
-            visit.stage, visit.why = LOST, "removed"
         if visit.stage != ON:
             return None, visit.why
         try:
+            if self._wire.pulled != visit.pulled:
+                raise _Removed
             answer = self._talk(apdu)
             if len(answer) >= 2:
                 return answer, ""
@@ -432,7 +432,7 @@ class CcidReader:
             raise
         visit.stage = LOST
         self._power_off()
-        if visit.why == "protocol" and self._status() == self._ccid.ABSENT:
+        if not self.present:
             visit.why = "removed"
         return None, visit.why
 

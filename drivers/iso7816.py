@@ -373,7 +373,7 @@ class T1:
     def _send(self, pcb, body, safe):
         """Sends one block until a block comes that answers it -> (PCB, body). _Again when it may start anew."""
         ours = out = block(pcb, body, self._crc)
-        failures = 0
+        failures = repeats = 0
         while True:
             got = unblock((yield from self._exchange(out)), self._crc)
             if got is not None:
@@ -388,11 +388,12 @@ class T1:
                 repeat = theirs & S == R and self._asks_again(pcb, theirs)
             else:
                 repeat = False
-            failures += 1
-            if failures >= TRIES:
+            failures += not repeat
+            repeats += repeat
+            if failures >= TRIES or repeats >= TRIES:
                 if safe:
                     raise _Again
-                raise ProtocolError("silent or damaged, %d times" % failures)
+                raise ProtocolError("silent or damaged, %d times" % (failures + repeats))
             if repeat or pcb & S == S:
                 out = ours
             else:
@@ -425,7 +426,7 @@ class T1:
 
     def _asks_again(self, pcb, theirs):
         """Whether an R-block asks for the block sent with `pcb` once more."""
-        return pcb & 0x80 or theirs >> 4 & 1 == pcb >> 6 & 1
+        return bool(pcb & 0x80) or theirs >> 4 & 1 == pcb >> 6 & 1
 
 
 class _Again(Exception):

@@ -134,10 +134,12 @@ def provision(
     again: bool = False,
     random=os.urandom,
     cost: int = COST,
+    cards: "dict | None" = None,
 ) -> "Summary":
     """Makes the device in `folder`, a new one or, with `again`, one that was provisioned before.
 
-    settings: {name: value} for SETTINGS; components: 16 bytes each. -> Summary(check value of the master key, whether
+    settings: {name: value} for SETTINGS; components: 16 bytes each; cards: {parameter: value} of a technician's file, which
+    the caller has checked (`firmware.emv.parameter_file`). -> Summary(check value of the master key, whether
     there was something to replace). Raises ProvisioningError; StoreError when a running terminal owns the folder, or
     the store is damaged; OSError; CryptoError. Nothing is written before all of it is known to be good.
     """
@@ -158,7 +160,8 @@ def provision(
             if was:
                 store.commit([(PARAMETERS, first, None, None)])
             vault_software.create(folder, master, random, cost)
-            store.commit([(PARAMETERS, name, _json(value), None) for name, value in settings.items()])
+            written = {**(cards or {}), **settings}
+            store.commit([(PARAMETERS, name, _json(value), None) for name, value in written.items()])
             return Summary(check_value(master), was)
         finally:
             store.close()

@@ -23,6 +23,7 @@ from firmware.events import CARD_SWIPED, PART, Event
 PART_NAME = "stripe"
 BAUD = 9600
 MOST = 512
+MOST_FRAMING = 16
 STX, ETX, CR, LF = 0x02, 0x03, 0x0D, 0x0A
 FRAMING = b"\x00\x02\x03\r\n"
 
@@ -61,7 +62,7 @@ class Swipes:
                     found.append(swipe)
             elif not self._too_long:
                 self._text.append(byte)
-                if len(self._text) > MOST:
+                if len(self._text) > MOST + MOST_FRAMING:
                     self.forget()
                     self._too_long = True
         return found
@@ -69,7 +70,7 @@ class Swipes:
     def paused(self) -> "bytes | None":
         text = bytes(self._text.strip(FRAMING))
         self.forget()
-        return text if any(0x20 <= byte < 0x7F for byte in text) else None
+        return text if len(text) <= MOST and any(0x20 <= byte < 0x7F for byte in text) else None
 
     def forget(self) -> None:
         """What was heard may hold a card's data."""
@@ -81,7 +82,7 @@ class Swipes:
 class Reader:
     """What the drivers of stripe readers have in common: a thread that reads a descriptor, and opens it again when lost.
 
-    post, state, fault   as of the other drivers. A subclass says how:
+    post, state, fault   as of the other drivers; `heard`: how many bytes have come. A subclass says how:
     _open()              opens it -> its descriptor, non-blocking; OSError when it cannot be had
     _shut()              closes it
     _take(data)          what was read -> bytes for `Swipes`
@@ -92,6 +93,7 @@ class Reader:
     def __init__(self, post: Callable[[Event], None]) -> None:
         self.state = "starting"
         self.fault: str | None = None
+        self.heard = 0
         self._post = post
         self._swipes = Swipes()
         self._fd: int | None = None
@@ -124,7 +126,7 @@ class Reader:
         with self._lock:
             try:
                 while self._read():
-                    pass
+                    continue
             except OSError:
                 pass  # the thread will find the same
             self._swipes.forget()
@@ -196,7 +198,13 @@ class Reader:
         except BlockingIOError:
             return b""
         if not data:
-            raise OSError("the port has gone")
+            # A serial port without bytes says the same as one that is away; the poll knows which it is.
+            poll = select.poll()
+            poll.register(self._fd, 0)
+            if poll.poll(0):
+                raise OSError("the port has gone")
+            return b""
+        self.heard += len(data)
         return self._take(data)
 
     def _state(self, state):

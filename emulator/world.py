@@ -20,6 +20,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from random import Random
 
+from drivers import card_file
 from emulator.acquirer.books import Books
 from emulator.acquirer.core import Acquirer
 from emulator.acquirer.rules import Rules
@@ -28,6 +29,7 @@ from emulator.standins import chip, clock, display, keypad, light, link, log, pr
 from emulator.standins import text as texts
 from emulator.standins import vault
 from emulator.standins.store import PowerCut
+from firmware.emv import parameter_file
 from firmware.events import Event
 from firmware.machine import Machine
 from firmware.runtime import ClockWatch
@@ -46,6 +48,10 @@ SETTINGS = {
     "host.port": HOST[1],
 }
 WHOLE = 10_000_000  # steps after which a world that does not come to rest is taken for one that never will
+
+
+def _coded(parameters):
+    return [(name, json.dumps(value).encode(), None) for name, value in parameters.items()]
 
 
 class Lost(AssertionError):
@@ -112,6 +118,10 @@ class World:
             "log": self.log,
         }
         self.store.commit([("parameters", name, json.dumps(value).encode(), None) for name, value in SETTINGS.items()])
+        cards = parameter_file.read(card_file.fetch()) | {"keys": self.shelf.authority_rows()}
+        cards["exceptions"] = [pan for pan, _ in self.shelf.exceptions()]
+        self.store.commit([("parameters", *row) for row in _coded(parameter_file.parameters(cards))])
+        self.store.commit(parameter_file.exceptions(cards, self.vault.own_fingerprint))
         self.board = {"name": "world", "parameters": {"operators.force_change": False, **(parameters or {})}}
 
     # -- what the stand-ins use
@@ -243,7 +253,8 @@ class World:
 
     def insert(self, name: str) -> None:
         """Puts a card of the shelf into the slot."""
-        self.chip.insert(self.shelf.card(name))
+        card = self.shelf.card(name)
+        self.chip.insert(getattr(card, "chip", None) or card)
 
     def pull(self) -> None:
         """Pulls the card out of the slot."""

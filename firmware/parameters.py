@@ -8,7 +8,7 @@ Provisioning, the host's download and the technician write through `check`.
 import json
 
 from firmware import verification
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Settings
+from firmware.emv.settings import Settings
 from firmware.events import DIGITS
 
 TYPE_CHECKING = False
@@ -74,9 +74,12 @@ TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     "language": ("choice", "zh", ("zh", "en"), None),
     "time.zone_minutes": ("number", 480, -720, 840),
     "power.stop_percent": ("number", 5, 0, 50),
-    # cards
-    "emv.aids": ("table", DEFAULT_AIDS, lambda value: Settings(value), None),
-    "emv.terminal": ("table", DEFAULT_TERMINAL, lambda value: Settings(DEFAULT_AIDS, value), None),
+    # cards: from a technician's file (`emv.parameter_file`) or the host's download
+    "emv.aids": ("table", REQUIRED, lambda value: Settings(value, {}), None),
+    "emv.terminal": ("table", REQUIRED, lambda value: Settings([], value), None),
+    "emv.switches": ("table", {}, lambda value: Settings([], {}, switches=dict(value)), None),
+    "emv.keys": ("table", [], lambda value: Settings([], {}, value), None),
+    "emv.revoked": ("table", [], lambda value: Settings([], {}, revoked=value), None),
 }
 
 # Kinds of text: what a character must be, and what to call it.

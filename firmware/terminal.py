@@ -205,8 +205,19 @@ class Terminal:
             for row in rows:
                 row["cvm_limit_fen"] = self.parameter("pin.free_fen") + 1
                 row["cvm_default"] = "signature" if self.parameter("pin.card_may_waive") else "online-pin"
-            self._emv = Settings(rows, self.parameter("emv.terminal"))
+            switches = dict(self.parameter("emv.switches"))
+            switches.setdefault("pin_bypass", self.parameter("pin.bypass"))
+            keys = self._authority_keys()
+            self._emv = Settings(rows, self.parameter("emv.terminal"), keys, self.parameter("emv.revoked"), switches)
         return self._emv
+
+    def _authority_keys(self) -> "list[dict]":
+        """The certification authority keys in force. Test keys prove nothing to a device that takes real money."""
+        keys = self.parameter("emv.keys")
+        if self.mode == "production" and keys and keys[0]["kind"] != "live":
+            self.log("test keys of card schemes are not used in production")
+            return []
+        return keys
 
     def emv_request(self, draft: "Draft") -> Request:
         """What the card is told of this tap: a new unpredictable number each time."""

@@ -6,6 +6,8 @@ import sys
 # name: (module with main(argv) -> exit status, what it does)
 TOOLS = {
     "provision": ("tools.provision", "give a device its numbers, its host and its master key  设备初始化、灌装主密钥"),
+    "cards": ("tools.cards", "load a device's applications, keys and limits from a file, or show them  装入、查看卡参数"),
+    "emv": ("tools.emv", "explain a TLV string, an APDU or a whole card transaction  解读芯片卡数据"),
 }
 
 

@@ -94,6 +94,29 @@ def _load(store, arguments, say):
     say("已装入 Loaded: %s" % ", ".join(parts))
 
 
+def has_cards(folder: "str | os.PathLike") -> bool:
+    """Whether the device in `folder` has been told which cards it takes. Raises StoreError."""
+    if not os.path.exists(os.path.join(folder, STORE_FILE)):
+        return False
+    store = SqliteStore(None, {}, folder, read_only=True)
+    try:
+        return store.get(TABLE, "emv.aids") is not None
+    finally:
+        store.close()
+
+
+def take_exceptions(folder: "str | os.PathLike", content: dict) -> None:
+    """Makes the exception file of checked content that of a provisioned device. Raises StoreError, OSError, CryptoError,
+    ParameterFileError."""
+    if not content.get("exceptions"):
+        return
+    store = SqliteStore(None, {}, folder)
+    try:
+        store.commit(_exception_rows(store, content, folder))
+    finally:
+        store.close()
+
+
 def _exception_rows(store, content, folder):
     old = [who for who, _ in store.range(EXCEPTIONS)]
     if not content["exceptions"]:

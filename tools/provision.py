@@ -3,7 +3,7 @@
 At the keyboard: the settings that no file and no environment gave are asked for; then the first custodian types a
 component (32 hexadecimal digits, nothing is shown), compares its check value with the envelope, and leaves; then the
 second; then both confirm the check value of the whole. In a factory: --settings, two --component files of different
-people, --check-value.
+people, --check-value. Which cards the device takes is in a file, --cards; without one it is the file that comes along.
 
     environment   KAIFU_TERMINAL_NUMBER for terminal.number, and so on; it goes before the file
     status        0 done
@@ -22,10 +22,13 @@ import os
 import stat
 import sys
 
+from drivers import card_file
 from drivers.cup_keys import check_value
 from drivers.libcrypto import CryptoError, cleanse
 from drivers.provisioning import COMPONENT_BYTES, NEEDED, SETTINGS, ProvisioningError, combine, provision
+from firmware.emv import parameter_file
 from firmware.ports import StoreCorrupt, StoreError
+from tools import cards as cards_tool
 
 DONE, WRONG, NOT_NOW, NOT_CONFIRMED, FAILED = 0, 2, 3, 4, 5
 TRIES = 3
@@ -84,6 +87,7 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
         by_hand = not arguments.component
         if by_hand and ask_secret is getpass.getpass and not sys.stdin.isatty():
             raise _Stop(WRONG, "需要在终端上输入，或使用 --component / A terminal is needed to type on, or --component twice.")
+        content = _card_content(arguments)
         settings = _settings(arguments, environ, ask if by_hand else None, say)
         if by_hand:
             for custodian in CUSTODIANS:
@@ -91,7 +95,9 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
             _confirm_whole(components, ask, say)
         else:
             components += _component_files(arguments)
-        summary = provision(arguments.data, settings, components, again=arguments.again)
+        taken = parameter_file.parameters(content)
+        summary = provision(arguments.data, settings, components, again=arguments.again, cards=taken)
+        cards_tool.take_exceptions(arguments.data, content)
     except _Stop as stop:
         say(str(stop))
         return stop.status
@@ -124,10 +130,23 @@ def _arguments(argv):
     parser = argparse.ArgumentParser(prog="python -m tools provision", description="设备初始化 Provision a device.")
     parser.add_argument("--data", required=True, metavar="DIR", help="the device's data folder")
     parser.add_argument("--again", action="store_true", help="replace what a provisioned device has")
+    parser.add_argument("--cards", metavar="FILE", help="applications, keys, limits (see: python -m tools cards --help)")
     parser.add_argument("--settings", metavar="FILE", help="JSON object: %s" % ", ".join(PROMPTS))
     parser.add_argument("--component", metavar="FILE", action="append", help="32 hexadecimal digits, mode 0600; twice")
     parser.add_argument("--check-value", metavar="HEX", help="of the whole key, 8 digits; needed with --component")
     return parser.parse_args(argv)
+
+
+def _card_content(arguments):
+    """Of the file that is named; of ours for a device that has no cards yet; nothing for one that has."""
+    if not arguments.cards and cards_tool.has_cards(arguments.data):
+        return {}
+    path = arguments.cards or card_file.FIRST
+    try:
+        return parameter_file.read(card_file.fetch(path))
+    except (OSError, ValueError) as error:
+        detail = error.strerror if isinstance(error, OSError) else error
+        raise _Stop(WRONG, "卡参数文件 %s: %s" % (path, detail)) from error
 
 
 def _settings(arguments, environ, ask, say):

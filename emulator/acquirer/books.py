@@ -47,6 +47,10 @@ CREATE TABLE IF NOT EXISTS postings (
     id INTEGER PRIMARY KEY, transaction_id INTEGER NOT NULL, account TEXT NOT NULL, amount_fen INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_account ON postings (account);
+CREATE TABLE IF NOT EXISTS notices (
+    id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, terminal TEXT NOT NULL, batch TEXT NOT NULL, trace TEXT NOT NULL,
+    kind TEXT NOT NULL, pan TEXT NOT NULL, results TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS refused (
     terminal TEXT, batch TEXT, trace TEXT, PRIMARY KEY (terminal, batch, trace)
 ) WITHOUT ROWID;
@@ -62,6 +66,7 @@ Terminal = namedtuple("Terminal", "number merchant master_key batch signed_on pi
 Transaction = namedtuple(
     "Transaction", "id at_s terminal merchant batch trace kind pan amount_fen code reference authorisation original state"
 )
+Notice = namedtuple("Notice", "batch trace kind card results")
 Posting = namedtuple("Posting", "batch trace kind card amount_fen code reference authorisation state")
 
 
@@ -162,11 +167,10 @@ class Books:
 
     def _opened(self, pan: str) -> bool:
         """Opens an account that the source knows and the books do not. Whether it did."""
-        record = self.source.record(pan) if self.source else None
-        if record is None or self._has(pan):
-            return False
-        self.add_card(record)
-        return True
+        record = None if not self.source or self._has(pan) else self.source.record(pan)
+        if record:
+            self.add_card(record)
+        return bool(record)
 
     def _has(self, pan):
         return self._db.execute("SELECT 1 FROM cards WHERE pan = ?", (pan,)).fetchone() is not None
@@ -243,6 +247,11 @@ class Books:
             is not None
         )
 
+    def note(self, at_s: int, terminal: str, batch: str, trace: str, kind: str, pan: str, results: str) -> None:
+        """Keeps a notice: trace of the transaction that it is about; results: of scripts, hex."""
+        query = "INSERT INTO notices (at_s, terminal, batch, trace, kind, pan, results) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        self._db.execute(query, (at_s, terminal, batch, trace, kind, pan, results))
+
     def _move(self, transaction: Transaction, sign: int) -> None:
         amount = sign * transaction.amount_fen
         self._post(transaction.id, "merchant:" + transaction.merchant, amount)
@@ -305,6 +314,13 @@ class Books:
                 (terminal, batch),
             ).fetchall()
         return [Posting(batch, trace, kind, mask_digits(pan), *rest) for batch, trace, kind, pan, *rest in rows]
+
+    def notices(self, terminal: str) -> "list[Notice]":
+        """What this terminal has told: kind "script-result", "failed-chip"; the card masked; results of scripts in hex."""
+        with self.lock:
+            query = "SELECT batch, trace, kind, pan, results FROM notices WHERE terminal = ? ORDER BY id"
+            rows = self._db.execute(query, (terminal,)).fetchall()
+        return [Notice(batch, trace, kind, mask_digits(pan), results) for batch, trace, kind, pan, results in rows]
 
     def latest(self, count: int = 20) -> "list[Posting]":
         """The last transactions of all terminals, newest first, as `postings` gives them; amounts as asked for."""

@@ -15,6 +15,12 @@ A reversal is never refused for its batch or its card: 00 when the original is u
 undone before; 25 when no such original came, and then that original is refused should it still come; 12 when a void
 took the sale back; 64 when the amount is another.
 
+What card and terminal approved between themselves is uploaded, and booked as a sale whatever is on the account: its
+certificate (TC) must be right. 94 when it is there already. Results of scripts and failed chips are noted.
+
+A chip with contacts is answered in field 55 (`issuer`). A chip card that was swiped is refused (57) unless the terminal
+says that its chip failed.
+
 A person's rule (`rules`) bends this at three places: before anything is booked, in place of the bank's decision, and on
 the way back. An answer is (delay in ms, bytes), or (delay in ms, None): the connection is closed.
 
@@ -27,12 +33,13 @@ import sqlite3
 import time
 from collections.abc import Callable
 
+from emulator.acquirer import issuer
 from emulator.acquirer.banks import Banks
 from emulator.acquirer.books import APPROVED, DECLINED, VOIDED, Books, Terminal, Transaction
 from emulator.acquirer.keys import Engine
 from emulator.acquirer.management import Management
 from emulator.acquirer.replies import Answer, Replies
-from emulator.acquirer.request import NEEDED, Outcome, Request, classify
+from emulator.acquirer.request import NEEDED, NOTICES, UPLOADS, Outcome, Request, classify
 from emulator.acquirer.rules import Rule, Rules
 from firmware.iso8583 import codes, unionpay
 from firmware.iso8583.codec import Iso8583Error
@@ -40,6 +47,7 @@ from firmware.iso8583.describe import describe_fields
 from firmware.iso8583.frame import Deframer, Frame, FrameError
 
 LOCAL_S = 8 * 3600  # China has one time zone
+CHIP_ANSWERED = ("sale", "void", "balance")
 
 
 class Acquirer:
@@ -84,6 +92,10 @@ class Acquirer:
             "void": self._banks.void,
             "balance": self._banks.balance,
             "reversal": self._banks.reversal,
+            "upload": self._banks.upload,
+            "offline": self._banks.offline,
+            "script-result": self._banks.notice,
+            "failed-chip": self._banks.notice,
             "sign-on": management.sign_on,
             "sign-off": management.sign_off,
             "echo": management.echo,
@@ -155,7 +167,7 @@ class Acquirer:
             return [(self.latency_ms, None)]
         # Sign-on may just have changed the keys; management is answered without a MAC all the same.
         reply = self._replies.fields(request, outcome)
-        mac_key = terminal.mac_key if terminal and request.mti[1] in "24" and outcome.code not in ("97", "03", "A0") else None
+        mac_key = terminal.mac_key if terminal and request.mti[1] in "246" and outcome.code not in ("97", "03", "A0") else None
         return self._replies.send(got, request, reply, mac_key, rule)
 
     def _decide(self, request: Request, terminal: "Terminal | None", rule: "Rule | None") -> Outcome:
@@ -167,11 +179,14 @@ class Acquirer:
             outcome = Outcome(rule.argument)  # in place of the bank's decision
         else:
             outcome = self._acts[request.kind](request, terminal)
-        if request.kind in ("sale", "void"):
+        if request.kind in ("sale", "void", *UPLOADS):
             outcome = self._record(request, terminal, outcome)
         if rule and rule.action == "approve" and outcome.code == codes.APPROVED:
             outcome = outcome._replace(code=rule.argument)
-        return outcome
+        chip = b""
+        if request.kind in CHIP_ANSWERED and issuer.is_chip(request):
+            chip = issuer.answer(request, self.books.card(request.pan), outcome.code, rule)
+        return outcome._replace(extra={**dict(outcome.extra), 55: chip}) if chip else outcome
 
     def _refusal(self, request: Request, terminal: "Terminal | None") -> str:
         """The code that refuses the message before its meaning is looked at, or ""."""
@@ -184,7 +199,7 @@ class Acquirer:
             return "12"
         if any(field not in fields for field in NEEDED[request.kind]):
             return "30"
-        if request.mti[1] == "8":
+        if request.mti[1] in "38":
             return ""
         if terminal.mac_key is None:
             return "77"
@@ -193,10 +208,15 @@ class Acquirer:
         expected = self._engine.mac(terminal.mac_key, unionpay.mac_span(request.message))
         if not hmac.compare_digest(expected, fields[64]):
             return "A0"
+        if request.kind in NOTICES:
+            return ""
         if fields[49] != unionpay.CURRENCY or (request.amount_fen == 0 and request.kind != "balance"):
             return "13"
         if request.kind == "reversal":
             return ""
+        if request.kind in UPLOADS:
+            before = self.books.find(terminal.number, request.private.batch, request.trace, ("sale", "void"))
+            return "" if before is None else before.code if before.state == DECLINED else "94"
         if not terminal.signed_on or request.private.batch != "%06d" % terminal.batch:
             return "77"
         key = (terminal.number, request.private.batch, request.trace)
@@ -205,7 +225,7 @@ class Acquirer:
         return "68" if self.books.is_refused(*key) else ""
 
     def _record(self, request: Request, terminal: Terminal, outcome: Outcome) -> Outcome:
-        """Writes a sale or a void down, gives it its numbers, and books it when it is approved."""
+        """Writes a sale, an upload of one, or a void down, gives it its numbers, and books it when it is approved."""
         good = outcome.code == codes.APPROVED
         number = self.books.next_id()
         sale = outcome.sale
@@ -213,9 +233,10 @@ class Acquirer:
             reference="%s%08d" % (self.local("%m%d"), number % 100_000_000),
             authorisation="%06d" % (int.from_bytes(self.random(4), "big") % 1_000_000) if good else "",
         )
+        kind = "sale" if request.kind in UPLOADS else request.kind
         self.books.record(
             Transaction(
-                number, int(self.clock()), terminal.number, terminal.merchant, request.private.batch, request.trace, request.kind,
+                number, int(self.clock()), terminal.number, terminal.merchant, request.private.batch, request.trace, kind,
                 request.pan, request.amount_fen, outcome.code, outcome.reference, outcome.authorisation,
                 sale.id if sale else None, APPROVED if good else DECLINED,
             )

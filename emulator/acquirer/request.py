@@ -5,15 +5,26 @@ from collections import namedtuple
 from firmware.iso8583 import unionpay
 from firmware.iso8583.codec import Iso8583Error
 
-# (message type, processing code, F60.1) -> kind; for management (message type, F60.3) -> kind.
+CHIP_UPLOAD, OFFLINE_SALE = "36", "30"  # F60.1
+SCRIPT_RESULT = "951"  # F60.3
+UPLOADS = ("upload", "offline")  # of what was approved without the host
+NOTICES = ("script-result", "failed-chip")
+
+# (message type, processing code, F60.1) -> kind; for management and notices (message type, F60.3) -> kind.
 FINANCIAL = {
     ("0200", "000000", unionpay.SALE): "sale",
     ("0200", "200000", unionpay.VOID): "void",
     ("0200", "310000", unionpay.BALANCE): "balance",
     ("0400", "000000", unionpay.SALE): "reversal",
     ("0400", "200000", unionpay.VOID): "reversal",
+    ("0200", "000000", CHIP_UPLOAD): "upload",
+    ("0220", "000000", CHIP_UPLOAD): "upload",
+    ("0220", "000000", OFFLINE_SALE): "offline",
 }
 MANAGEMENT = {
+    ("0620", SCRIPT_RESULT): "script-result",
+    ("0320", "204"): "failed-chip",
+    ("0320", "206"): "failed-chip",
     ("0800", unionpay.KEYS_SINGLE): "sign-on",
     ("0800", unionpay.KEYS_DOUBLE): "sign-on",
     ("0800", unionpay.KEYS_TRACK): "sign-on",
@@ -25,6 +36,10 @@ NEEDED = {
     "void": (3, 4, 11, 22, 25, 49, 61),
     "balance": (3, 11, 22, 25, 49),
     "reversal": (3, 4, 11, 25, 39, 49),
+    "upload": (3, 4, 11, 22, 25, 49, 55),
+    "offline": (3, 4, 11, 22, 25, 49),
+    "script-result": (11, 55),
+    "failed-chip": (11,),
     "sign-on": (11,),
     "sign-off": (11,),
     "echo": (),

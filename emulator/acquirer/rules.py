@@ -8,6 +8,7 @@
     next cut-after                     the next message, whatever it is
     next 3 on reversal silence         the next three reversals
     always on sale late 40             every sale
+    next script pin-unblock            the next message, when it is a chip's
 
 WHEN amount, tail and card mean sale, void and balance unless `on` says otherwise; next and always mean every message.
 The newest rule that fits wins. A rule with `next` is gone when it has been used up; `clear` forgets all.
@@ -37,9 +38,17 @@ ACTIONS = {
     "twice": ("", "books, and the answer arrives twice"),
     "half": ("", "books, and the connection breaks in the middle of the answer"),
     "garbage": ("", "books, and answers with bytes that mean nothing"),
+    "wrong-arpc": ("", "books, and authenticates itself wrongly to a chip"),
+    "no-arpc": ("", "books, and does not authenticate itself to a chip"),
+    "script": ("command", "books, and sends a chip this command for after its last cryptogram"),
+    "script-before": ("command", "books, and sends a chip this command for before its last cryptogram"),
+    "wrong-script": ("command", "books, and sends a chip this command with a MAC that is wrong"),
     "require": ("digit", "books and answers as usual, and asks by the header for what the digit means (3: sign on)"),
 }
-KINDS = ("sale", "void", "balance", "reversal", "sign-on", "sign-off", "echo")
+KINDS = (
+    "sale", "void", "balance", "reversal", "upload", "offline", "script-result", "failed-chip", "sign-on", "sign-off", "echo",
+)  # fmt: skip
+COMMANDS = ("pin-unblock", "block-application", "unblock-application", "block-card")  # of scripts
 FINANCIAL = ("sale", "void", "balance")
 MOST_SECONDS = 600
 
@@ -133,6 +142,10 @@ def _argument(action, needs, word):
             raise RuleError(f"{action} {word!r}: a response code of two characters")
         if codes.approved(word) != (action == "approve"):
             raise RuleError(f"{action} {word}: {word} is {'a' if codes.approved(word) else 'no'} code of success")
+        return word
+    if needs == "command":
+        if word not in COMMANDS:
+            raise RuleError(f"{action} {word!r}: {', '.join(COMMANDS)}")
         return word
     if not (word.isascii() and word.isdigit()):
         raise RuleError(f"{action} {word!r}: a number")

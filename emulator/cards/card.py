@@ -36,20 +36,19 @@ FAULTS = (
 
 
 class Chip:
-    """The contacts of a card. atr: its answer to reset; protocol: "T=0" or "T=1"; dead: it does not answer."""
+    """The contacts of a card. atr: its answer to reset, b"" for none; protocol: "T=0" or "T=1"."""
 
     def __init__(self, card: "Card", protocol: str = "T=0") -> None:
         self.card = card
         self.protocol = protocol
-        self.atr = ATR_T1 if protocol == "T=1" else ATR_T0
 
     @property
     def name(self) -> str:
         return self.card.name
 
     @property
-    def dead(self) -> bool:
-        return self.card.dead
+    def atr(self) -> bytes:
+        return b"" if self.card.dead else ATR_T1 if self.protocol == "T=1" else ATR_T0
 
     def reset(self) -> None:
         """Power off: the card has forgotten where it was."""

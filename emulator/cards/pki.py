@@ -71,10 +71,10 @@ class Key:
 
 
 class Authority(NamedTuple):
-    """A key of a scheme. rid: 5 bytes; index: of the key; name: in keys.json; known: whether terminals are given it."""
+    """A key of a scheme. rid: 5 bytes; number: its index; name: in keys.json; known: whether terminals are given it."""
 
     rid: bytes
-    index: int
+    number: int
     name: str
     known: bool = True
 
@@ -119,7 +119,7 @@ def authority_rows() -> "list[dict[str, str]]":
         if not authority.known:
             continue
         pair = key(authority.name)
-        index = bytes((authority.index,))
+        index = bytes((authority.number,))
         rows.append(
             {
                 "rid": authority.rid.hex().upper(), "index": index.hex().upper(), "modulus": pair.public.hex().upper(),
@@ -153,6 +153,13 @@ def certify(signer: Key, subject: Key, kind: int, identity: bytes, serial: int, 
     body += left + b"\xbb" * (room - len(left))
     digest = hashlib.sha1(body + remainder + exponent + static).digest()
     return signer.sign(b"\x6a" + body + digest + b"\xbc"), remainder
+
+
+def is_whole(block: bytes, kind: int, more: bytes) -> bool:
+    """Whether a recovered certificate is one: head, tail and hash. more: remainder and exponent, for a card static data too."""
+    if len(block) < 43 or block[0] != 0x6A or block[1] != kind or block[-1] != 0xBC:
+        return False
+    return hashlib.sha1(block[1:-21] + more).digest() == block[-21:-1]
 
 
 def sign_static(signer: Key, static: bytes, code: bytes = b"\x00\x00") -> bytes:

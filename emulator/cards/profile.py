@@ -190,7 +190,7 @@ def _certificates_kept(chain, oda, pan, static, pin_key):
     top, issuer = pki.key(authority.name), pki.key(chain[1])
     serial = int(pan[-7:-1])
     issued, rest = pki.certify(top, issuer, pki.ISSUER, bytes.fromhex(pan[:6] + "FF"), serial)
-    objects = [(0x8F, bytes((authority.index,))), (0x90, issued), (0x9F32, issuer.exponent_bytes)]
+    objects = [(0x8F, bytes((authority.number,))), (0x90, issued), (0x9F32, issuer.exponent_bytes)]
     objects += [(0x92, rest)] if rest else []
     if oda == "sda":
         return [*objects, (0x93, pki.sign_static(issuer, static))]

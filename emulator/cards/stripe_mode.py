@@ -59,3 +59,23 @@ def checksum(application: "Application", command: bytes) -> bytes:
 def cvc3_key(issuer_key: bytes, pan: str, sequence: str) -> bytes:
     """The card's key for CVC3. Issuers have another master key for it; here it is the cryptograms'."""
     return derivation.option_a(issuer_key, pan, sequence)
+
+
+def check(record: dict, own: str) -> "int | None":
+    """The counter of the card that filled this track, None for a wrong checksum.
+
+    record: the card's, with pan, sequence, issuer_key, last_atc; own: the digits after the separator of track 2.
+    """
+    discretionary = own[7:20]
+    if len(discretionary) != 13 or not own.isdigit():
+        return None
+    from_right = discretionary[::-1]
+    given, number, low = int(from_right[1:4][::-1]), int(from_right[4]), int(from_right[5:7][::-1])
+    track = compressed(f"{record['pan']}D{own[:7]}{DISCRETIONARY}")
+    counter = record["last_atc"] + 1
+    counter += (low - counter) % 10**COUNTER_DIGITS
+    if counter > 0xFFFF:
+        return None
+    key = cvc3_key(record["issuer_key"], record["pan"], record["sequence"])
+    made = cryptogram.cvc3(key, track, counter.to_bytes(2, "big"), bytes.fromhex("%08d" % number))
+    return counter if made % 1000 == given else None

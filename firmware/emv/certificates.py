@@ -1,6 +1,6 @@
 """Certificates and signed data of a card: recovered with the key above, checked, and taken apart.
 
-All four are blocks of one make, as long as the key that signed them:
+All are blocks of one make, as long as the key that signed them:
 
     6A  format  fields ...  body  SHA-1 (20)  BC
 
@@ -17,7 +17,7 @@ A key that does not fit into the body has its tail in a remainder of its own (92
 missing. A remainder beside a key that fits is hashed, and is no part of the key. An expiry is MMYY, good to the end of
 its month.
 
-Functions give None for what does not hold; no bytes of a card make them raise.
+Functions give None for what does not hold; no bytes of a card make them raise anything but Missing.
 
 Source: EMV Book 2, 5.2 to 5.4 (static), 6.2 to 6.6 (dynamic), 7.1 (PIN key), Annex B2 (algorithms).
 """

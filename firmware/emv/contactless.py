@@ -25,7 +25,7 @@ shown `EntryPoint.ui_before`. A tap that was torn is such an outcome, with B.
 Source: EMV Book B, 3; Book A, 6 and 9.
 """
 
-from firmware.emv import card, entry, tlv, unionpay
+from firmware.emv import card, entry, kernel2, kernel3, tlv, unionpay
 from firmware.emv import outcome as result
 from firmware.emv.dol import DolError
 from firmware.emv.settings import Request, Settings
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 256
 
 # kernel identifier: run(settings, request, selected, restart=None) -> generator of an Outcome
-KERNELS = {unionpay.IDENTIFIER: unionpay.run}
+KERNELS = {unionpay.IDENTIFIER: unionpay.run, kernel3.IDENTIFIER: kernel3.run, kernel2.IDENTIFIER: kernel2.run}
 
 _LANGUAGES = 0x5F2D
 

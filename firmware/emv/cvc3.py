@@ -21,7 +21,7 @@ A position is a bit that is set; the lowest bit is the last digit. Tags by track
 Source: EMV Book C-2, 4.7 and S13.18 to S13.22, as public kernels follow it.
 """
 
-from binascii import hexlify, unhexlify
+from binascii import unhexlify
 
 from firmware.emv import track2
 
@@ -104,8 +104,3 @@ def _put(digits: "list[str]", places: "list[int]", number: str) -> None:
 def masked_number(number: bytes, count: int) -> str:
     """The terminal's number (4 bytes) as eight digits, of which only the last `count` are not zero."""
     return "%08d" % (int.from_bytes(number, "big") % 10**count)
-
-
-def image(track: bytes) -> str:
-    """A track 2 as hex digits, for those who look at it."""
-    return hexlify(track).decode().upper()

@@ -46,8 +46,11 @@ class Data:
         self.told[0x9F06] = application.aid
         self.told[0x9F09] = application.version
         self.told[0x9F1B] = min(application.terminal_floor_limit_fen or 0, 0xFFFFFFFF).to_bytes(4, "big")
+        self.told.pop(0x9F7B, None)  # another application's
         if application.ecash_limit_fen is not None:
             self.told[0x9F7B] = _digits(application.ecash_limit_fen)
+        elif 0x9F7B in self.settings.terminal:
+            self.told[0x9F7B] = self.settings.terminal[0x9F7B]
         self.said = {}
         self.tvr = bytearray(5)
         self.tsi = bytearray(2)

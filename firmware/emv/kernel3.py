@@ -36,15 +36,15 @@ static data (for gates) is not done: it fails.
 Sources: EMV Book C-3, 4 and 5, as far as public kernels and reference texts tell; reference/emv.md b.
 """
 
-from firmware.emv import apdu, ask, card, entry, issuer, oda, records, restrictions, tapped
+from firmware.emv import apdu, ask, card, entry, issuer, oda, restrictions, tapped
 from firmware.emv import outcome as result
 from firmware.emv.data import ISSUER_AUTHENTICATION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.emv.card import Flow
+    from firmware.emv.card import Flow, Step
     from firmware.emv.data import Data
-    from firmware.emv.entry import Combination, Restart, Selected
+    from firmware.emv.entry import Restart, Selected
     from firmware.emv.settings import Request, Settings
 
 IDENTIFIER = b"\x03"
@@ -79,8 +79,9 @@ def run(settings: "Settings", request: "Request", selected: "Selected", restart:
     Ends the tap (`card.Ended`) or raises TlvError, DolError, Track2Error.
     """
     data = entry.activate(settings, request, selected)
-    if restart is not None and restart.issuer_data:
-        return (yield from _update(data, selected, restart.reply))
+    reply = None if restart is None or not restart.issuer_data else restart.reply
+    if reply is not None:
+        return (yield from _update(data, selected, reply))
     if selected.pdol is None or not any([tag == 0x9F66 for tag, _ in selected.pdol]):
         raise card.Ended("no-pdol")
     said = yield from tapped.options(data, selected.pdol, GPO_REFUSALS, "refused")
@@ -147,7 +148,7 @@ class Tap:
     def _offline_only(self) -> bool:
         return bool(self.offer[0] & OFFLINE_ONLY)
 
-    def _restrictions(self) -> "Flow":
+    def _restrictions(self) -> "Step":
         """Why the card may not be used, "" when it may."""
         data = self.data
         if self.kind == TC:

@@ -184,7 +184,7 @@ FAIL_THEN_NEXT = 0x40
 _COUNTRIES = {
     "0156": "China", "0344": "Hong Kong", "0446": "Macao", "0158": "Taiwan", "0392": "Japan", "0410": "Korea",
     "0702": "Singapore", "0764": "Thailand", "0826": "United Kingdom", "0840": "United States", "0276": "Germany",
-    "0250": "France",
+    "0250": "France", "0246": "Finland", "0528": "Netherlands",
 }  # fmt: skip
 _CURRENCIES = {
     "0156": "CNY", "0344": "HKD", "0446": "MOP", "0901": "TWD", "0392": "JPY", "0410": "KRW", "0702": "SGD", "0764": "THB",
@@ -385,8 +385,8 @@ def _locator(value: bytes, scheme: str) -> "list[str]":
     said = []
     for at in range(0, len(value), 4):
         first, last, signed = value[at + 1], value[at + 2], value[at + 3]
-        text = "file %d, record %d" % (value[at] >> 3, first) if first == last else ""
-        text = text or "file %d, records %d to %d" % (value[at] >> 3, first, last)
+        text = "SFI %d, record %d" % (value[at] >> 3, first) if first == last else ""
+        text = text or "SFI %d, records %d to %d" % (value[at] >> 3, first, last)
         said.append(text + (", %d signed" % signed if signed else ""))
     return said
 

@@ -10,10 +10,12 @@ The best method that card (82) and terminal (9F33) share is the one; one that fa
 come down from the authority by certificates: 8F names its key, 90 holds the issuer's, 9F46 the card's. The static data
 that 9F46 and 93 cover are the records that the file locator lists, then the AIP where 9F4A says exactly 82.
 
-    bits          when
-    TVR 1:80      no method in common                        TSI 80    a method was carried out to its end, well or badly
-    TVR 1:40 08 04   SDA, DDA, CDA failed                    TVR 1:02  SDA selected
-    TVR 1:20      an object that the method needs is absent  (the method has then failed as well)
+    bit                 says
+    TVR 1:80            card and terminal have no method in common
+    TVR 1:40, 08, 04    SDA, DDA, CDA failed
+    TVR 1:20            an object that the method needs is absent; the method has then failed as well
+    TVR 1:02            SDA was the method
+    TSI 80              a method was carried out, well or badly; for CDA: once a cryptogram was checked, or could not be
 
 A key of the authority has an expiry date for those who load keys; here only the certificates' own dates count, and
 none of them may be later than the key's.

@@ -208,6 +208,8 @@ class Settings:
         except authority.AuthorityError as error:
             raise SettingsError(str(error))
         self._switches = {name: SWITCHES[name][0] for name in SWITCHES}
+        if switches is not None and not isinstance(switches, dict):
+            raise SettingsError("switches: no table")
         for name, on in (switches or {}).items():
             if name not in SWITCHES or (on is not True and on is not False):
                 raise SettingsError("switches: %s is none, or not true or false" % name)

@@ -28,12 +28,12 @@ texts quote them (reference/emv.md, kernel 3 / 7).
 
 from binascii import hexlify
 
-from firmware.emv import apdu, ask, card, contact, dol, entry, oda, records, selection, tags
+from firmware.emv import ask, card, contact, entry, oda, records, selection, tags, tapped
 from firmware.emv import outcome as result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.emv.card import Flow, Step
+    from firmware.emv.card import Flow
     from firmware.emv.data import Data
     from firmware.emv.entry import Combination, Restart, Selected
     from firmware.emv.settings import Request, Settings
@@ -55,14 +55,6 @@ IC_WITH_CONTACTS = 0x20  # 9F33, byte 1
 # SW of GET PROCESSING OPTIONS: why
 GPO_REFUSALS = {0x6984: "not-contactless", 0x6985: "gpo-refused", 0x6986: "see-phone"}
 
-# What the CVM result (9F34) says: method, condition "always", result.
-CVM_RESULTS = {
-    result.NO_CVM: b"\x3f\x00\x00",
-    result.ONLINE_PIN: b"\x02\x00\x00",
-    result.SIGNATURE: b"\x1e\x00\x00",
-    result.CDCVM: b"\x01\x00\x02",
-}
-
 OFFLINE_APPROVED, OFFLINE_DECLINED = "Y1", "Z1"
 
 # E-cash: what is left on the card after the payment, or before it; n12 in fen
@@ -79,8 +71,9 @@ def run(settings: "Settings", request: "Request", selected: "Selected", restart:
     if selected.pdol is None or not any(tag == 0x9F66 for tag, _ in selected.pdol):
         raise card.Ended("no-pdol")
     data = entry.activate(settings, request, selected)
-    given = yield from _options(data, selected)
-    if 0x9F26 not in data.said:
+    given = yield from tapped.options(data, selected.pdol, GPO_REFUSALS, "refused")
+    data.said.update(given)
+    if 0x9F26 not in given:
         if not _offers(data, 1, FULL_FLOW):
             raise card.Ended("no-cryptogram")
         outcome = yield from contact.over_contactless(data)
@@ -93,29 +86,16 @@ def run(settings: "Settings", request: "Request", selected: "Selected", restart:
     return _told(outcome)
 
 
-def _options(data: "Data", selected: "Selected") -> "Step":
-    """GET PROCESSING OPTIONS: the card's answer, {tag: bytes}, which goes before what it said when it was selected."""
-    data.pdol = dol.build(selected.pdol or [], data.values())
-    answer, status = yield from card.exchange(apdu.get_processing_options(data.pdol))
-    if status != apdu.OK:
-        raise card.Ended(GPO_REFUSALS.get(status, "refused"))
-    given: dict[int, bytes] = {}
-    card.take(given, records.processing_options(answer))
-    data.said.update(given)
-    return given
-
-
 def _quick(data: "Data", given: "dict[int, bytes]", combination: "Combination") -> "Flow":
     """qPBOC, from the answer that has the cryptogram."""
     said = data.said
     for tag, size in ((0x82, 2), (0x9F26, 8), (0x9F36, 2)):
         records.need(given, tag, size)
     kind = cryptogram(given)
-    wish = said.get(0x9F6C)
-    if wish is not None and len(wish) != 2:
-        raise card.Ended("malformed")
     if kind != AAC:
-        yield from _records(data, given)
+        yield from tapped.read(data, given, given.get(0x94, b""))
+    if 0x9F6C in said:
+        records.need(said, 0x9F6C, 2)
     said.setdefault(0x9F27, bytes((kind,)))
     outcome = card.outcome_of("arqc")
     shown = selection.shown(
@@ -148,20 +128,6 @@ def cryptogram(said: "dict[int, bytes]") -> int:
     if kind not in (AAC, TC, ARQC):
         raise card.Ended("malformed")
     return kind
-
-
-def _records(data: "Data", given: "dict[int, bytes]") -> "Step":
-    """Reads what the locator points to, which may be nothing. No record may say again what the options said."""
-    if not given.get(0x94):
-        return
-    said = data.said
-    data.said = {tag: said[tag] for tag in records.FIXED if tag in said}
-    yield from records.read(data, ())
-    for tag in data.said:
-        if tag in given and tag not in records.FIXED:
-            raise card.Ended("malformed")
-        said[tag] = data.said[tag]
-    data.said = said
 
 
 def _decide(data: "Data", kind: int, outcome: result.Outcome, combination: "Combination") -> str:
@@ -249,15 +215,13 @@ def _close(outcome: result.Outcome, why: str, data: "Data") -> None:
     outcome.why = why
     outcome.status, outcome.message = card.REASONS[why][:2]
     if outcome.status in (result.ONLINE, result.APPROVED):
-        data.cvm_results = CVM_RESULTS[outcome.cvm]
+        data.cvm_results = tapped.CVM_RESULTS[outcome.cvm]
     else:
         outcome.cvm, outcome.signature = result.NO_CVM, False
     if why == "not-authenticated":
         outcome.interface = "contact"
-    if outcome.status in (result.APPROVED, result.DECLINED):
-        outcome.response = OFFLINE_APPROVED if outcome.status == result.APPROVED else OFFLINE_DECLINED
-        data.told[0x8A] = outcome.response.encode()
-    outcome.tags = data.values()
+    code = {result.APPROVED: OFFLINE_APPROVED, result.DECLINED: OFFLINE_DECLINED}.get(outcome.status, "")
+    tapped.respond(data, outcome, code)
 
 
 def _told(outcome: result.Outcome) -> result.Outcome:

@@ -189,8 +189,8 @@ class TakeCard(CardPage):
     def screen(self) -> Screen:
         draft = self.draft
         lines: tuple[Wording, ...] = ("chip.take",)
-        if isinstance(self.result, Result) and self.result.status in self.WORDS:
-            word = self.WORDS[self.result.status]
+        word = self.WORDS.get(self.result.status, "") if isinstance(self.result, Result) else ""
+        if word and draft.row.kept:
             lines = (draft.row.name + word if word[:1] == "." else word, "chip.take")
         return Screen(draft.row.title, lines, big=big(draft), keys=OK)
 

@@ -335,7 +335,7 @@ def test_a_pin_block_under_another_key_is_a_format_error(till):
 def test_a_swiped_card_is_known_by_its_track_in_clear_or_enciphered():
     till = Till()
     till.sign_on("004")
-    track = CARD + "D30122011234500000000"
+    track = CARD + "D30121011234500000000"
     swiped = {"f2": None, "f55": None, "f23": None, "f22": "022"}
     assert till.sell(f35=track, **swiped)[1][39] == "00"
     block = libcrypto.tdes_ecb_encrypt(till.keys["track"], bytes.fromhex(track[-17:-1])).hex().upper()
@@ -581,7 +581,7 @@ def test_rules_reach_sign_on_too():
 
 
 def test_every_rule_is_its_own_text():
-    values = {"code": "51", "seconds": "40", "digit": "3", "": ""}
+    values = {"code": "51", "seconds": "40", "digit": "3", "command": "block-card", "": ""}
     for action, (needs, explanation) in ACTIONS.items():
         value = "11" if action == "approve" else values[needs]
         assert explanation

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import random
 import stat
@@ -6,16 +5,14 @@ import time
 
 import pytest
 
-from emulator.cards import cryptogram, pki, shelf
+from emulator.cards import pki, shelf
 from emulator.cards.card import Card
 from firmware.emv import tlv
 from firmware.emv.contactless import tap
 from firmware.emv.settings import Request, Settings
-from tests.firmware.test_tlv import vectors
 from tests.portable.plain_card import drive
 
-SETTINGS = Settings()
-DATA = bytes(range(40))
+SETTINGS = Settings(keys=pki.authority_rows())
 
 
 @pytest.fixture
@@ -39,59 +36,6 @@ def outcome_of(card, amount_fen=1234):
 def record_of(cards, name):
     pan = cards.card(name).pan
     return next(record for record in cards.records() if record["pan"] == pan)
-
-
-# Keys and cryptograms
-
-
-def test_the_public_vectors_for_card_keys_hold():
-    for vector in vectors("crypto_vectors.json")["vectors"]["icc_master_key_option_a"]:
-        given = vector["inputs"]
-        made = cryptogram.card_key(bytes.fromhex(given["iss_mk"]), given["pan"], given["psn"])
-        assert made == bytes.fromhex(vector["expected"])
-
-
-def test_the_public_vectors_for_the_mac_hold():
-    ran = 0
-    for vector in vectors("crypto_vectors.json")["vectors"]["mac_iso9797_alg3"]:
-        given = vector["inputs"]
-        made = cryptogram.mac(bytes.fromhex(given["key1"] + given["key2"]), bytes.fromhex(given["data"]))
-        assert given["padding"] == 2 and made[: given["length"]] == bytes.fromhex(vector["expected"])
-        ran += 1
-    assert ran == 19
-
-
-def test_the_public_vectors_for_cryptograms_hold():
-    ran = 0
-    for vector in vectors("crypto_vectors.json")["vectors"]["application_cryptogram"]:
-        given = vector["inputs"]
-        if given["padding_type"] == "EMV":
-            assert cryptogram.mac(bytes.fromhex(given["sk_ac"]), bytes.fromhex(given["data"])) == bytes.fromhex(
-                vector["expected"]
-            )
-            ran += 1
-    assert ran == 5
-
-
-def test_keys_that_are_not_double_length_are_refused():
-    for size in (8, 15, 24):
-        for function, rest in (
-            (cryptogram.card_key, ("6200001234567890", "01")),
-            (cryptogram.session_key, (1,)),
-            (cryptogram.mac, (DATA,)),
-        ):
-            with pytest.raises(ValueError, match="16 bytes"):
-                function(bytes(size), *rest)
-
-
-def test_each_byte_of_a_derived_key_has_odd_parity():
-    for made in (cryptogram.card_key(bytes(16), "6200001234567890", "001"), cryptogram.session_key(bytes(range(16)), 7)):
-        assert all(bin(byte).count("1") % 2 for byte in made)
-
-
-def test_each_counter_has_a_key_of_its_own():
-    made = {cryptogram.session_key(bytes(range(16)), atc) for atc in (0, 1, 2, 255, 256, 65535)}
-    assert len(made) == 6
 
 
 # A tap
@@ -225,12 +169,23 @@ def test_a_tap_at_port_level_is_cheap(sample):
 # The shelf
 
 
-def test_numbers_pass_luhn_begin_with_62_and_differ_in_their_last_digits(sample):
-    numbers = [card.pan for card in sample.bank_cards()]
-    assert all(number.startswith("62") and shelf.luhn(number[:-1]) == number[-1] for number in numbers)
-    assert {len(number) for number in numbers} == {16, 19}
-    assert len({number[-4:] for number in numbers}) == len(numbers)
+def test_numbers_pass_luhn_begin_as_their_schemes_do_and_differ_in_their_last_digits(sample):
+    records = sample.records()
+    prefixes = {"unionpay": "62", "visa": "4", "mastercard": "5"}
+    for record in records:
+        number = record["pan"]
+        assert number.startswith(prefixes[record["scheme"]]) and shelf.luhn(number[:-1]) == number[-1]
+        assert len(number) in (16, 19)
+    assert len({record["pan"][-4:] for record in records}) == len(records) > 50
     assert shelf.luhn("7992739871") == "3"
+
+
+def test_the_first_cards_keep_the_numbers_that_a_seed_always_gave(sample):
+    chance = random.Random(5)
+    for _ in range(32):
+        chance.getrandbits(8)
+    digits = "62" + "".join(str(chance.randrange(10)) for _ in range(16))
+    assert sample.card("debit").pan[:-1] == digits
 
 
 def test_the_same_seed_gives_the_same_shelf_and_another_seed_another():
@@ -241,8 +196,55 @@ def test_the_same_seed_gives_the_same_shelf_and_another_seed_another():
 
 def test_the_acquirers_records_have_what_it_needs(sample):
     for record in sample.records():
-        assert set(record) == {"pan", "expiry", "sequence", "pin", "issuer_key", "balance_fen", "status", "last_atc"}
-        assert len(record["pin"]) == 6 and len(record["issuer_key"]) == 16
+        assert set(record) == {
+            "pan", "expiry", "sequence", "pin", "issuer_key", "mac_key", "data_key", "scheme", "balance_fen", "status",
+            "last_atc",
+        }  # fmt: skip
+        assert len(record["pin"]) == 6 and {len(record[key]) for key in ("issuer_key", "mac_key", "data_key")} == {16}
+        assert sample.record(record["pan"]) == record
+    assert sample.record("6200000000000000005") is None
+
+
+def test_every_card_says_how_it_can_be_used(sample):
+    ways = {
+        name: (sample.card(name).insertable, sample.card(name).tappable, sample.card(name).swipeable) for name in sample.names
+    }
+    assert ways["debit"] == (True, True, True) and ways["phone"] == (False, True, False)
+    assert ways["stripe"] == (False, False, True) and ways["insert-only"] == (True, False, True)
+    for name, (insertable, _, swipeable) in ways.items():
+        card = sample.card(name)
+        assert (card.chip is not None) == insertable and bool(card.stripe) == swipeable
+        assert card.title
+
+
+def test_a_stripe_has_the_number_and_says_whether_there_is_a_chip(sample):
+    debit, plain = sample.card("debit"), sample.card("stripe")
+    assert debit.stripe == f"%B{debit.pan}^{'TEST/CARD':<26}^35122200000000?;{debit.pan}=35122200000000?"
+    assert plain.stripe.endswith(f";{plain.pan}=35121200000000?")
+    assert sample.card("stripe-damaged").stripe == "%E?;E?"
+
+
+def test_the_exception_file_is_told_and_the_authorities_are_keys_that_a_terminal_takes(sample):
+    assert sample.exceptions() == [(sample.card("listed").pan, "001")]
+    keys = Settings(keys=sample.authority_rows()).authority.all()
+    assert {(key.rid.hex(), 8 * len(key.modulus)) for key in keys} >= {
+        ("a000000333", 1152), ("a000000333", 1984), ("a000000003", 1408), ("a000000004", 1152),
+    }  # fmt: skip
+    assert {key.kind for key in keys} == {"test"} and {key.exponent for key in keys} == {3, 65537}
+
+
+def test_a_shelf_that_was_kept_before_there_were_more_cards_gets_them_and_keeps_its_own(tmp_path):
+    new = shelf.load(tmp_path, random.Random(4))
+    kept = json.loads((tmp_path / shelf.FILE).read_text())
+    first = {name: kept["cards"][name] for name in ("debit", "credit")}
+    for own in first.values():
+        del own["mac_key"], own["data_key"]
+    (tmp_path / shelf.FILE).write_text(json.dumps({"cards": first, "keys": {}, "certificates": {}}))
+    (tmp_path / shelf.COUNTERS).write_text(json.dumps({"debit": 41}))
+    again = shelf.load(tmp_path, random.Random(6))
+    assert again.card("debit").pan == new.card("debit").pan and again.card("debit").atc == 41
+    assert again.card("second").pan != new.card("second").pan and len(again.card("two").applications) == 2
+    assert shelf.load(tmp_path).records() == again.records()
 
 
 def test_a_kept_shelf_is_the_same_after_a_restart_with_its_counters(kept):
@@ -261,11 +263,21 @@ def test_what_is_kept_is_for_its_owner_alone(kept):
         assert stat.S_IMODE((kept / name).stat().st_mode) == 0o600
 
 
-def test_a_kept_card_goes_online_too_and_shows_its_certificates(kept):
+def test_a_kept_card_goes_online_too(kept):
     cards = shelf.load(kept)
     outcome = outcome_of(cards.card("debit"))
     assert cards.verify(record_of(cards, "debit"), outcome.field55())
-    assert outcome.tags[0x8F] == b"\xe1" and outcome.tags[0x82] == b"\x3c\x00"
+    assert outcome.tags[0x82] == b"\x78\x00"
+
+
+def test_what_a_card_remembers_is_kept_with_its_counter(kept):
+    card = shelf.load(kept).card("last-try")
+    chip = card.chip
+    for command in ("00A4040008A00000033301010100", "80A80000028300", "0020008008241111FFFFFFFFFF"):
+        answer = chip.apdu(bytes.fromhex(command))
+    assert answer == b"\x63\xc0"
+    state = shelf.load(kept).card("last-try").applications[0].state
+    assert (state.tries, state.atc) == (0, 1)
 
 
 def test_a_damaged_shelf_is_named_and_shows_no_secret(tmp_path):
@@ -278,7 +290,7 @@ def test_a_damaged_shelf_is_named_and_shows_no_secret(tmp_path):
 def test_no_image_of_a_card_has_its_number_or_pin(kept):
     cards = shelf.load(kept)
     card = cards.card("debit")
-    for shown in (repr(card), repr(cards), str(pki.make_key(64, random.Random(1)))):
+    for shown in (repr(card), repr(cards), repr(pki.key("card-768"))):
         assert card.pan not in shown and card.pin not in shown
     assert isinstance(card, Card)
 
@@ -286,31 +298,31 @@ def test_no_image_of_a_card_has_its_number_or_pin(kept):
 # Public keys
 
 
-def test_the_certificates_recover_from_the_authority_down(kept):
-    keys = {who: pki.Key.from_json(key) for who, key in json.loads((kept / shelf.FILE).read_text())["keys"].items()}
-    card = shelf.load(kept).card("debit")
-    tags = outcome_of(card).tags
-    issuer = unwrapped(keys["authority"], tags[0x90], pki.ISSUER, 4, tags.get(0x92, b""))
-    assert issuer == keys["issuer"].public
-    own = unwrapped(keys["issuer"], tags[0x9F46], pki.CARD, 10, tags.get(0x9F48, b""))
-    assert own == keys["debit"].public
-
-
-def unwrapped(signer, certificate, kind, identity, remainder):
-    """The certified modulus, every field checked (EMV Book 2, tables 6 and 14)."""
-    block = signer.recover(certificate)
-    assert (block[0], block[1], block[-1]) == (0x6A, kind, 0xBC)
-    at = 2 + identity + 2 + 3
-    assert block[at : at + 2] == b"\x01\x01"
-    size = block[at + 2]
-    body = block[1:-21]
-    assert hashlib.sha1(body + remainder + bytes((pki.EXPONENT,))).digest() == block[-21:-1]
-    return (block[at + 4 : -21] + remainder)[:size]
-
-
 def test_a_key_has_the_length_asked_for_and_undoes_itself():
-    key = pki.make_key(512, random.Random(3))
-    assert key.modulus.bit_length() == 512
-    block = b"\x6a" + bytes(62) + b"\xbc"
-    assert key.recover(key.sign(block)) == block
-    assert pki.make_key(512, random.Random(3)).modulus == key.modulus
+    for exponent in (3, 65537):
+        key = pki.make_key(512, random.Random(3), exponent)
+        assert key.modulus.bit_length() == 512
+        block = b"\x6a" + bytes(62) + b"\xbc"
+        assert key.recover(key.sign(block)) == block and key.sign(key.recover(block)) == block
+        assert pki.make_key(512, random.Random(3), exponent).modulus == key.modulus
+        assert pki.Key.from_json(key.to_json()).modulus == key.modulus
+
+
+def test_the_published_keys_are_as_long_as_they_are_said_to_be():
+    for name, (bits, exponent) in pki.KEYS.items():
+        key = pki.key(name)
+        assert (key.modulus.bit_length(), key.exponent) == (bits, exponent)
+        block = b"\x6a" + bytes(key.size - 2) + b"\xbc"
+        assert key.recover(key.sign(block)) == block
+
+
+def test_a_certificate_is_whole_and_has_the_rest_of_a_modulus_that_does_not_fit():
+    top, issuer, card = pki.key("authority-1152"), pki.key("issuer-1024"), pki.key("card-768")
+    for signer, subject, kind, identity, room in (
+        (top, issuer, pki.ISSUER, b"\x62\x00\x00\xff", 108), (issuer, card, pki.CARD, b"\x62" * 10, 86),
+    ):  # fmt: skip
+        certificate, rest = pki.certify(signer, subject, kind, identity, 7)
+        block = signer.recover(certificate)
+        assert len(rest) == subject.size - room and pki.is_whole(block, kind, rest + b"\x03")
+        assert not pki.is_whole(block, kind, rest + b"\x05") and not pki.is_whole(b"", kind, b"")
+        assert block[-21 - room : -21] + rest == subject.public

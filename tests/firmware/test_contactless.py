@@ -6,7 +6,7 @@ import pytest
 
 from firmware.emv import contactless, tlv
 from firmware.emv.contactless import tap
-from firmware.emv.outcome import FIELD_55_REVERSAL, MESSAGES, METHODS, STATUSES
+from firmware.emv.outcome import MESSAGES, METHODS, STATUSES
 from firmware.emv.settings import DEFAULT_AIDS, Request, Settings, SettingsError
 from tests.portable.plain_card import AID, NUMBER, PlainCard, drive, hexes, ok
 

@@ -85,6 +85,12 @@ def asked_ui(raw):
     return UiRequest(NAMES[raw[0]], UI_CODES[raw[1] - 1], hold * 100, language, value)
 
 
+def recorded_ui(ui):
+    """As Run.show keeps it."""
+    said = (NAMES[int(ui["msg_id"], 16)], UI_STATUSES[ui["status"]], ui["hold_time"] * 100)
+    return said + (ui.get("language", ""), ui.get("value", ""))
+
+
 def objects(data):
     """[(tag, value)] of objects with one byte of tag and one of length; a script in here is no TLV inside."""
     found = []
@@ -234,11 +240,10 @@ def test_a_public_case_runs_as_recorded(case, terminal):
         assert not run.apdus and not run.activations and not run.verdicts
         expected = [event["entry_point_outcome"] for event in events if "entry_point_outcome" in event][-1]
         assert outcome.status == STATUSES[expected["outcome"]]
-        recorded = [event["ui_request"] for event in events if "ui_request" in event]
         assert run.shown == [
-            (NAMES[int(ui["msg_id"], 16)], UI_STATUSES[ui["status"]], ui["hold_time"] * 100, ui.get("language", ""), ui.get("value", ""))
-            for ui in recorded
-            if ui["msg"] not in ("welcome", "present_card")
+            recorded_ui(event["ui_request"])
+            for event in events
+            if "ui_request" in event and event["ui_request"]["msg"] not in ("welcome", "present_card")
         ]
 
 

@@ -85,7 +85,7 @@ def test_the_public_cvm_rule_is_told():
         (0x8E, "000003E80000000042061F00", ["X 10.00", "online PIN, under X, else the next", "no verification, always"]),
         (0x8E, "0000000000000000", []),
         (0x8E, "00", ["no CVM list"]),
-        (0x94, "0801010010010301", ["file 1, record 1", "file 2, records 1 to 3, 1 signed"]),
+        (0x94, "0801010010010301", ["SFI 1, record 1", "SFI 2, records 1 to 3, 1 signed"]),
         (0x94, "080101", ["no file locator"]),
         (0x87, "81", ["priority 1", "to be confirmed by the holder"]),
         (0x9F02, "000000001234", ["12.34"]),

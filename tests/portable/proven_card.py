@@ -15,6 +15,18 @@ def offline_settings(revoked=(), keys=None, switches=None, **row):
     return Settings([dict(OFFLINE_ROW, **row)], keys=keys, revoked=revoked, switches=switches)
 
 
+_made: dict = {}
+
+
+def certificates(issuer, card, static):
+    """The objects of an issuer and of a card, each sorted; made once, since signing takes its time."""
+    name = (issuer.size, card.size, static)
+    if name not in _made:
+        first, second = issuer_objects(LARGE, issuer), card_objects(issuer, card, static, number=NUMBER)
+        _made[name] = (sorted(first.items()), sorted(second.items()))
+    return _made[name]
+
+
 class ProvenCard(PlainCard):
     """Signs GET PROCESSING OPTIONS.
 
@@ -29,11 +41,9 @@ class ProvenCard(PlainCard):
         self.number = None
         self.related = hexes(version + "A1A2A3A4" + (ctq if claim is None else claim) + tail)
         self.change(0x94, hexes("08010100 10010101 18010200"))
-        static = tlv.encode(self.records[(2, 1)])
-        issuer_part = sorted(issuer_objects(LARGE, issuer).items())
-        card_part = sorted(card_objects(issuer, card, static, number=NUMBER).items())
-        self.records[(3, 1)] = issuer_part
-        self.records[(3, 2)] = card_part + [(0x9F69, self.related)]
+        first, second = certificates(issuer, card, tlv.encode(self.records[(2, 1)]))
+        self.records[(3, 1)] = list(first)
+        self.records[(3, 2)] = second + [(0x9F69, self.related)]
         self.gpo.append((0x9F4B, b""))
 
     def record(self, tag, value):
@@ -49,5 +59,3 @@ class ProvenCard(PlainCard):
                 sent = told[29:33]
             self.change(0x9F4B, dynamic_signature(self.key, sent))
         return PlainCard.apdu(self, command)
-
-

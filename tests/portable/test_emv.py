@@ -3,9 +3,10 @@
 from binascii import hexlify
 
 from firmware.emv import dol, tags, tlv
-from firmware.emv.contactless import tap
+from firmware.emv.contactless import EntryPoint, tap
 from firmware.emv.settings import Request, Settings
 from tests.portable.plain_card import NUMBER, PDOL, PlainCard, drive, hexes
+from tests.portable.proven_card import ProvenCard, offline_settings
 
 
 def refused(function, argument, error):
@@ -44,12 +45,30 @@ def test_a_tap_ends_online_with_what_the_host_needs():
     assert outcome.pan == NUMBER and outcome.track2 == NUMBER + "D30122200000001230"
     assert (outcome.expiry, outcome.sequence, outcome.service, outcome.aid) == ("3012", "001", "220", "A000000333010101")
     sent = hexlify(card.log[2]).decode().upper()
-    told = ("26804080", "000000001234", "000000000000", "0156", "0000000000", "0156", "261120", "00", "AABBCCDD", "00")
+    told = ("66804080", "000000001234", "000000000000", "0156", "0000000000", "0156", "261120", "00", "AABBCCDD", "00")
     assert sent == "80A80000248322" + "".join(told) + "00"
     field = tlv.decode(outcome.field55())
     assert [tag for tag, _ in field][:6] == [0x9F26, 0x9F27, 0x9F10, 0x9F37, 0x9F36, 0x95]
     assert dict(field)[0x9F41] == hexes("00000017")
     assert NUMBER not in repr(outcome)
+
+
+def test_a_proven_card_is_approved_offline_and_a_forged_one_is_not():
+    for number, status in ((None, "approved"), (b"\x00\x00\x00\x01", "declined")):
+        card = ProvenCard("0080")
+        card.number = number
+        outcome = drive(tap(offline_settings(), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17)), card)
+        assert (outcome.status, outcome.cvm) == (status, "cdcvm" if status == "approved" else "none")
+        assert outcome.response == ("Y1" if status == "approved" else "Z1")
+
+
+def test_a_transaction_goes_on_where_the_card_was_torn():
+    point = EntryPoint(Settings(), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17))
+    torn = PlainCard()
+    torn.instead[3] = None
+    assert drive(point.start(), torn).start == "B"
+    assert point.ui_before("B").message == "try-again"
+    assert drive(point.start("B"), PlainCard()).status == "online"
 
 
 def test_every_way_to_break_a_response_ends_in_an_outcome():

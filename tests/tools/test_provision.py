@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from drivers import provisioning, vault_software
+from drivers.cup_keys import check_value
 from drivers.provisioning import ProvisioningError, combine, is_provisioned, provision
 from drivers.store import SqliteStore
 from emulator.standins import keypad as keypads
@@ -362,3 +363,46 @@ def test_the_list_of_tools_and_the_command_line_work(factory, tmp_path):
     done = run("provision", *factory[0])
     assert (done.returncode, done.stderr) == (0, "")
     assert FIRST not in done.stdout
+
+
+def provisioned(tmp_path, *options):
+    """The tool with everything in files: (status, what it said, the device's parameters)."""
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps(SETTINGS), "utf-8")
+    for number, component in enumerate(COMPONENTS):
+        path = tmp_path / ("component-%d" % number)
+        path.write_text(component.hex())
+        path.chmod(0o600)
+        options += ("--component", str(path))
+    said = []
+    folder = tmp_path / "data"
+    options += ("--settings", str(settings), "--check-value", check_value(MASTER).hex())
+    status = tool.main(["--data", str(folder), *options], say=said.append, environ={})
+    return status, "\n".join(said), parameters(folder) if (folder / "store.db").exists() else {}
+
+
+def test_a_new_device_takes_the_cards_of_the_file_that_comes_along(tmp_path):
+    status, said, found = provisioned(tmp_path)
+    assert status == tool.DONE, said
+    assert found["emv.aids"][0]["aid"] == "A000000333010101" and found["emv.terminal"]["9F1A"] == "0156"
+    assert found["emv.keys"] == []
+
+
+def test_a_device_takes_the_cards_of_the_file_that_is_named_and_keeps_them(tmp_path):
+    cards = tmp_path / "cards.json"
+    content = {"applications": [{"aid": "A0000000651010"}], "terminal": {"9F35": "22"}, "exceptions": ["6200001234567890"]}
+    cards.write_text(json.dumps(content))
+    status, said, found = provisioned(tmp_path, "--cards", str(cards))
+    assert status == tool.DONE and found["emv.aids"] == content["applications"], said
+    store = SqliteStore(None, {}, tmp_path / "data", read_only=True)
+    assert len(store.range("exceptions")) == 1
+    store.close()
+    status, said, found = provisioned(tmp_path, "--again")
+    assert status == tool.DONE and found["emv.aids"] == content["applications"], said
+
+
+def test_a_bad_card_file_stops_before_anything_is_written(tmp_path):
+    cards = tmp_path / "cards.json"
+    cards.write_text(json.dumps({"applications": [{"aid": "A0"}]}))
+    status, said, found = provisioned(tmp_path, "--cards", str(cards))
+    assert status == tool.WRONG and "application 1: aid has 1 bytes" in said and found == {}
