@@ -36,7 +36,7 @@ MOST_NULLS = 10_000
 MOST_BLOCKS = 600  # for one APDU: a byte a block, with a repetition for each
 MOST_EXTENSIONS = 200
 TRIES = 3  # of one block
-I, R, S = 0x00, 0x80, 0xC0
+R, S = 0x80, 0xC0  # an I-block has 00
 MORE = 0x20
 
 
@@ -329,7 +329,7 @@ class T1:
         left = apdu
         while True:
             part, left = left[: self._ifsc], left[self._ifsc :]
-            pcb, body = yield from self._send(I | self._ns << 6 | (MORE if left else 0), part, safe=bool(left))
+            pcb, body = yield from self._send(self._ns << 6 | (MORE if left else 0), part, safe=bool(left))
             self._ns ^= 1
             if not left:
                 break

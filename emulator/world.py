@@ -25,9 +25,8 @@ from emulator.acquirer.books import Books
 from emulator.acquirer.core import Acquirer
 from emulator.acquirer.rules import Rules
 from emulator.cards import shelf
-from emulator.standins import chip, clock, display, keypad, light, link, log, printer, random, reader, sound, store, stripe
+from emulator.standins import chip, clock, display, keypad, light, link, log, printer, random, reader, sound, store, stripe, vault
 from emulator.standins import text as texts
-from emulator.standins import vault
 from emulator.standins.store import PowerCut
 from firmware.emv import parameter_file
 from firmware.events import Event

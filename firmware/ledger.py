@@ -96,6 +96,7 @@ class Ledger:
     """The records and counters of a store. Raises ports.StoreError when it cannot; then nothing has changed here either.
 
     damaged    what could not be read: keys of records, "counters", "totals"
+    owed       how many notices the host has not answered
     counters   {name of COUNTERS: int or bool}; offset_s, at_s (local) and signed_on_s (UTC) in seconds
     """
 
@@ -104,6 +105,7 @@ class Ledger:
         self.damaged: list[str] = []
         self.counters = self._load_counters()
         self._totals = self._load_totals()
+        self.owed = len(store.range("notices", "open"))
 
     # -- counters
     @property
@@ -238,6 +240,7 @@ class Ledger:
         self._store.commit(rows)
         self.counters = counters
         self._totals = totals
+        self.owed += 1
 
     def refused(self, record: "Record", now_s: int) -> None:
         """Declined by card or terminal, and nobody was asked: kept for the list."""
@@ -269,11 +272,12 @@ class Ledger:
     def owe_scripts(self, record: "Record") -> None:
         """The host is to be told what became of its scripts. record: with "script55", the notice's field 55 in hex."""
         self._store.commit([self._row(record), self._notice(record, SCRIPT)])
+        self.owed += 1
 
     def notices(self) -> "list[tuple[str, Record]]":
         """What the host has to be told, oldest first: (OFFLINE or SCRIPT, the record)."""
         found = []
-        for key, value in self._store.range("notices", "open"):
+        for key, value in self._store.range("notices", "open") if self.owed else ():
             notice = _parsed(value)
             record = self.get(notice["record"]) if isinstance(notice, dict) and isinstance(notice.get("record"), int) else None
             if record is None:
@@ -300,6 +304,7 @@ class Ledger:
         else:
             rows.append(self._notice(record, what, reply.get("code", ""), False))
         self._store.commit(rows)
+        self.owed -= 1
 
     def last_fen(self, who: str) -> int:
         """The amount of a card's newest approved sale, by the vault's fingerprint of it; 0 for none among the last RECENT."""
@@ -307,6 +312,10 @@ class Ledger:
             if record.get("who") == who and record["phase"] == APPROVED and record["kind"] == "sale":
                 return record["fen"]
         return 0
+
+    def exceptions(self) -> int:
+        """How many cards the exception file holds."""
+        return len(self._store.range("exceptions"))
 
     def on_exception(self, who: str) -> bool:
         """Whether the exception file has the card with this fingerprint."""

@@ -219,6 +219,11 @@ class Terminal:
             return []
         return keys
 
+    def expired_keys(self) -> int:
+        """How many certification authority keys are past their day."""
+        today = self.calendar_stamp()[:8]
+        return len([key for key in self.parameter("emv.keys") if key.get("expiry") and key["expiry"] < today])
+
     def emv_request(self, draft: "Draft") -> Request:
         """What the card is told of this tap: a new unpredictable number each time."""
         stamp = self.calendar_stamp()

@@ -26,6 +26,7 @@ from firmware.emv import parameter_file, settings, tags
 from firmware.emv.authority import Key
 from firmware.emv.parameter_file import EXCEPTIONS, ParameterFileError
 from firmware.ports import StoreError
+from tools.emv_trace import value_lines
 
 DONE, FAILED, WRONG = 0, 1, 2
 TABLE = "parameters"  # the store's: key = name, value = JSON in UTF-8
@@ -162,9 +163,7 @@ def shown(store: SqliteStore, today: date) -> "list[str]":
         words = ["%s %s" % (name, "on" if on else "off") for name, on in sorted(switched.items())]
         lines.append("开关 Switches: %s" % ", ".join(words))
     for tag, value in content.get("terminal", {}).items():
-        number = int(tag, 16)
-        said = ", ".join(tags.words(number, bytes.fromhex(value)))
-        lines.append("  %-4s %s: %s%s" % (tag, tags.name_of(number), value, " (%s)" % said if said else ""))
+        lines += value_lines(int(tag, 16), bytes.fromhex(value), "", "  ")
     return lines
 
 

@@ -76,6 +76,7 @@ class Application:
         self.values: dict[int, bytes] = {}  # what the terminal said in this transaction
         self.told = b""  # the values of PDOL and CDOLs, for CDA
         self.challenge = self.cryptogram = b""
+        self.drawn = 0
         self.pin_bits = 0
         self.proven: "bool | None" = None
         self.asked = AAC
@@ -268,8 +269,7 @@ class Application:
 
     def _first(self, asked):
         """(CVR bytes 1 and 2, kind)"""
-        amount = int(self.values.get(0x9F02, b"\x00").hex())
-        kind = risk.first(asked, self.state, self.profile, amount, self.card.declines)
+        kind = risk.first(asked, self.state, self.profile, self.values.get(0x9F02, b""), self.card.declines)
         other = risk.noticed(self.state, self.profile)
         if kind == ARQC:
             self.state.unfinished = True
@@ -379,7 +379,8 @@ class Application:
 
     def _chance(self, what):
         """Bytes that nobody without the card's key can foresee, and that a card with the same past has as well."""
-        past = b"%d %s " % (self.state.atc, what) + self.values.get(0x9F37, b"") + self.challenge
+        self.drawn += 1
+        past = b"%d %d %s " % (self.state.atc, self.drawn, what) + self.values.get(0x9F37, b"") + self.challenge
         return hashlib.sha256(self.key + past).digest()
 
 

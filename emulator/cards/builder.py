@@ -12,7 +12,7 @@ from emulator.cards.card import FAULTS, Card
 from emulator.cards.catalogue import Row, debit
 from emulator.cards.profile import Holder, Profile
 
-TEST_NUMBER = "6200000000000000005"
+TEST_NUMBER = "6200123456789012347"
 TEST_KEYS = {"issuer_key": b"\x11" * 16, "mac_key": b"\x22" * 16, "data_key": b"\x33" * 16}
 
 

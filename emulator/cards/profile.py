@@ -106,6 +106,9 @@ class Holder(NamedTuple):
     name: str = "TEST/CARD"
     discretionary: str = "0000000"
 
+    def __repr__(self) -> str:
+        return f"Holder({self.pan[:6]}..{self.pan[-4:]})"
+
 
 class Records(NamedTuple):
     """files: {file: [record]}; locator: tag 94; static: what data authentication covers, without the AIP."""

@@ -79,7 +79,7 @@ def _kind(application):
         return AAC
     if values[0x9F66][1] & 0x80:
         return ARQC
-    if risk.first(TC, state, profile, int(values[0x9F02].hex())) == TC:
+    if risk.first(TC, state, profile, values[0x9F02]) == TC:
         return TC
     return AAC if values[0x9F66][0] & 0x08 else ARQC
 

@@ -42,6 +42,9 @@ class Pair(NamedTuple):
     command: bytes
     response: bytes
 
+    def __repr__(self) -> str:
+        return f"Pair({self.command[:4].hex()}, {len(self.response)} bytes)"
+
 
 class RecordedCard:
     """A card made of pairs. `missed` counts the commands that had no pair; technology, name and title as other cards'."""
@@ -199,11 +202,14 @@ def _numbers(pairs):
 def may_show(pairs: "list[Pair]") -> bool:
     """Whether the card's issuer is certified by a test authority of `pki`, and its own records say so."""
     objects: dict[int, bytes] = {}
+    names = []
     for tag, value in _objects([pair for pair in pairs if pair.command[1] in (SELECT, READ_RECORD)]):
         objects.setdefault(tag, value)
+        if tag == 0x84:
+            names.append(value)
     certificate, index = objects.get(0x90, b""), objects.get(0x8F, b"")
     for authority in pki.AUTHORITIES.values():
-        if index != bytes((authority.number,)) or not objects.get(0x84, b"").startswith(authority.rid):
+        if index != bytes((authority.number,)) or not any(name.startswith(authority.rid) for name in names):
             continue
         top = pki.key(authority.name)
         issued = top.recover(certificate) if len(certificate) == top.size else b""

@@ -73,11 +73,17 @@ def noticed(state: State, profile: Profile) -> int:
     return bits
 
 
-def first(asked: int, state: State, profile: Profile, amount_fen: int, declines: bool = False) -> int:
-    """AAC, TC or ARQC."""
+def first(asked: int, state: State, profile: Profile, amount: bytes, declines: bool = False) -> int:
+    """AAC, TC or ARQC. amount: tag 9F02; one that is none is over every limit."""
     if declines or state.blocked or asked == AAC:
         return AAC
-    if asked == TC and profile.offline_fen and amount_fen <= profile.offline_fen and not noticed(state, profile):
+    if (
+        asked == TC
+        and profile.offline_fen
+        and amount.hex().isdigit()
+        and int(amount.hex()) <= profile.offline_fen
+        and not noticed(state, profile)
+    ):
         return TC
     return ARQC
 

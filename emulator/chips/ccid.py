@@ -70,7 +70,7 @@ class CcidChip:
 
     State: `card` (in the slot, or None), `heard` and `said` (bytes counted), `commands` (CCID types, in order).
     Faults that may be set at any time. Counted down: `naks` (commands answered NAK), `wrong_lrc` (answers with a wrong
-    check byte; right when asked for again), `split` (answers with a card movement in the middle), `lose_answer`.
+    check byte; right when asked for again), `split` (answers with a card movement in the middle), `lose_answer` (of a card).
     `extensions` (time extensions before each answer of a card), `late_s` (each answer of a card so much later, with an
     extension every `extension_s`), `junk` (bytes, sent once before the next answer), `silent` (hears and does nothing),
     `mangle` (callable on all bytes that go out), `tear_after` = n: the card is pulled after n answered APDUs;
@@ -231,9 +231,9 @@ class CcidChip:
             return False
         size = int.from_bytes(buffer[3:7], "little")
         if size > LARGEST:
-            buffer.clear()
+            del buffer[:2]
             self._say(NAK, 0)
-            return False
+            return True
         end = 2 + HEAD + size
         if len(buffer) <= end:
             return False
@@ -317,7 +317,7 @@ class CcidChip:
         said = self._last
         if self.junk:
             said, self.junk = self.junk + said, b""
-        if self.lose_answer:
+        if self.lose_answer and kind == DATA:
             self.lose_answer -= 1
             return
         if self.wrong_lrc:

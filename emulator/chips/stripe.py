@@ -1,9 +1,9 @@
 """A reader of magnetic stripes at the other end of its wire: it writes what is swiped, and hears nothing.
 
-    framing   what comes round the text of a swipe
-    stx       STX before, ETX behind
-    cr, lf    CR, or LF, behind each track
-    bare      nothing: the text ends when no more comes
+framing   what comes round the text of a swipe
+stx       STX before, ETX behind
+cr, lf    CR, or LF, behind each track
+bare      nothing: the text ends when no more comes
 """
 
 import os

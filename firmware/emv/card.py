@@ -36,7 +36,7 @@ REASONS = {
     "malformed": (result.END_APPLICATION, "try-another-card", "the card answered what no card may answer"),
     "missing": (result.END_APPLICATION, "try-another-card", "the card lacks an object that must be there"),
     "endless": (result.END_APPLICATION, "try-another-card", "more commands than any card needs"),
-    "bad-signature": (result.END_APPLICATION, "try-another-card", "by contactless, and the signature over the cryptogram is wrong"),
+    "bad-signature": (result.END_APPLICATION, "try-another-card", "the signature over a contactless cryptogram is wrong"),
     "no-mode": (result.END_APPLICATION, "try-another-card", "the card knows only a mode that the terminal has switched off"),
     "data-only": (result.END_APPLICATION, "clear", "no sale: declined as it should be, and its data are read"),
     # No money moves

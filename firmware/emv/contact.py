@@ -1,6 +1,6 @@
 """A card in the slot, from its reset to the end of the transaction: a generator without I/O.
 
-    flow = insert(Settings(), Request(1234, "261120", "101500", unpredictable, 17))
+    flow = insert(settings, Request(1234, "261120", "101500", unpredictable, 17))
     step = next(flow)
     while True:
         try:

@@ -1,6 +1,6 @@
 """Entry Point: one transaction at the contactless reader, from the amount to what the terminal does next, without I/O.
 
-    flow = tap(Settings(), Request(1234, "261120", "101500", unpredictable, 17))
+    flow = tap(settings, Request(1234, "261120", "101500", unpredictable, 17))
     step = next(flow)
     while True:
         try:

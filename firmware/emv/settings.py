@@ -30,46 +30,14 @@ the form that the kernels need. A row:
 
 Switches are what makers' kernels let one set; SWITCHES names them with their defaults.
 
-Source: EMV Book 3, 10 and Book 4, 5; EMV Book A, 5.8 (reader combination data) and Book B, 3.1; the UnionPay values:
-reference terminals, as parameters DF11-DF13 (TAC), DF14 (DDOL), DF15-DF17 (selection), DF19 (floor), DF20
-(transaction), DF21 (CVM).
+No value of a scheme or of a bank is here: rows come from a technician's file (`parameter_file`) or the host's download.
+
+Source: EMV Book 3, 10 and Book 4, 5; EMV Book A, 5.8 (reader combination data) and Book B, 3.1.
 """
 
 from binascii import unhexlify
 
 from firmware.emv import authority
-
-# China UnionPay: debit, credit, quasi-credit. The holder is verified from 1000.01 on, so the limit is one fen above
-# 1000.00; no transaction limit; floor 0, so that every amount goes online.
-_UNIONPAY = (
-    ("kernel", "07"),
-    ("ttq", "66004080"),
-    ("version", "0020"),
-    ("tac_denial", "0010000000"),
-    ("tac_online", "D84004F800"),
-    ("tac_default", "D84000A800"),
-    ("ddol", "9F3704"),
-    ("terminal_floor_limit_fen", 0),
-    ("transaction_limit_fen", None),
-    ("floor_limit_fen", 0),
-    ("cvm_limit_fen", 100001),
-    ("cvm_default", "online-pin"),
-)
-DEFAULT_AIDS = [dict((("aid", _aid),) + _UNIONPAY) for _aid in ("A000000333010101", "A000000333010102", "A000000333010103")]
-
-# Attended, online and offline, every reader, PIN pad and printer; China, yuan.
-DEFAULT_TERMINAL = {
-    "9F1A": "0156",
-    "5F2A": "0156",
-    "5F36": "02",
-    "9F33": "E0F8C8",
-    "9F35": "22",
-    "9F40": "6000F0A001",
-    "9F1E": "3030303030303031",
-    "9F7A": "00",
-    "DF60": "00",
-    "DF69": "00",
-}
 
 # name: (default, what it does)
 SWITCHES = {
@@ -190,8 +158,8 @@ class Settings:
 
     def __init__(
         self,
-        applications: "list[dict]" = DEFAULT_AIDS,
-        terminal: "dict[str, str]" = DEFAULT_TERMINAL,
+        applications: "list[dict]",
+        terminal: "dict[str, str]",
         keys: "list[dict] | tuple" = (),
         revoked: "list[dict] | tuple" = (),
         switches: "dict[str, bool] | None" = None,

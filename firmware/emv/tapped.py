@@ -9,7 +9,7 @@ Source: EMV Book C-2, 4.5 (storing card data); Book C-3, 5.4.2 (no object twice)
 
 from binascii import hexlify
 
-from firmware.emv import apdu, card, dol, records, tags
+from firmware.emv import apdu, card, dol, records, selection, tags
 from firmware.emv import outcome as result
 
 TYPE_CHECKING = False
@@ -68,7 +68,9 @@ def outcome(data: "Data", selected: "Selected", why: str) -> result.Outcome:
     it = card.outcome_of(why)
     candidate = selected.candidate
     said = data.said
-    records.identify(it, said, tags.text(said.get(0x9F12) or said.get(0x50) or candidate.label).strip())
+    records.identify(it, said, selection.name_of(data))
+    if not it.label:
+        it.label = tags.text(candidate.label).strip()[:16]
     it.kernel = hexlify(candidate.combination.application.kernel).decode().upper()
     it.cvm_required = candidate.combination.cvm_exceeded
     return it

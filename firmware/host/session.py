@@ -436,6 +436,9 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         return Result("blocked")
     if draft.original is not None and draft.original.get("owed"):
         yield from deliver(terminal)  # the host must have the sale before it can undo it
+        draft.original = ledger.get(draft.original["id"]) or draft.original
+        if draft.original.get("owed"):
+            return Result("not-sent", "", "owed")
     if draft.pin_block and draft.pin_key != terminal.vault.check_value("pin"):
         return Result("not-sent", "", "keys")  # a sign-on on the way here: the host could not read the PIN block
 

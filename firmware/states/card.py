@@ -37,6 +37,24 @@ PROMPTS = {
     ("stripe",): "card.swipe",
 }
 
+# What the page says of the card before, by `Waiting.why`.
+WHY = {
+    "over-limit": "card.why.over-limit",
+    "not-contactless": "card.why.no-tap",
+    "no-cryptogram": "card.why.no-tap",
+    "not-authenticated": "card.why.no-tap",
+    "no-cash": "card.why.no-tap",
+    "chip-instead": "card.why.no-tap",
+    "reader": "card.why.reader",
+    "phone": "card.trouble.phone",
+    "again": "card.why.again",
+    "pulled": "card.why.pulled",
+    "chip-again": "card.why.chip-again",
+    "fallback": "card.trouble.chip",
+    "swipe-again": "card.why.swipe-again",
+    "must-insert": "card.why.must-insert",
+}
+
 AFTER_CARD = ("TypeLastFour", "ConfirmAmount", "EnterPin", "Authorise")
 
 
@@ -127,7 +145,7 @@ class PresentCard(CardPage):
         readers = self.waiting.readers if self.waiting is not None else reading.readers_of(self.terminal)
         why = self.waiting.why if self.waiting is not None else ""
         prompt: Wording = PROMPTS.get(readers, "card.present")
-        lines: tuple[Wording, ...] = ("card.why." + why, prompt) if why else (prompt,)
+        lines: tuple[Wording, ...] = (WHY[why], prompt) if why in WHY else (prompt,)
         return Screen(draft.row.title, lines, big=big(draft), keys=CANCEL_ONLY, style="alert" if why else "")
 
     def on_told(self, value: "Any") -> "State | None":
@@ -366,6 +384,11 @@ class CardTrouble(State):
         "aac": ("card.trouble.refused", "card.do.other"),
         "unproven": ("card.trouble.refused", "card.do.other"),
         "no-method": ("card.trouble.refused", "card.do.other"),
+        "refused": ("card.trouble.refused", "card.do.other"),
+        "not-allowed": ("card.trouble.not_allowed", "card.do.other"),
+        "host-declined": ("card.trouble.refused", "card.do.issuer"),
+        "offline-only": ("card.trouble.unreachable", "card.do.other"),
+        "bad-signature": ("card.trouble.forged", "card.do.keep"),
         "terminal": ("card.trouble.declined", "card.do.other"),
         "forged": ("card.trouble.forged", "card.do.keep"),
         "listed": ("card.trouble.listed", "card.do.keep"),

@@ -38,7 +38,7 @@ ALL = (
     void.AskSupervisor, void.Release, void.FindOriginal, void.PickOriginal, void.ConfirmOriginal,
     query.Transactions, query.TransactionPage, query.FindTransaction, query.Totals,
     manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator,
-    manage.OperatorList, manage.Device,
+    manage.OperatorList, manage.Device, manage.CardData,
     common.Notice,
     trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
 )  # fmt: skip

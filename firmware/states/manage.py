@@ -12,6 +12,7 @@ from firmware.tasks import Ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.screens import Wording
     from firmware.tasks import Work
     from firmware.terminal import Terminal
 
@@ -209,6 +210,26 @@ def other_language(terminal: "Terminal") -> State:
     terminal.parameter.set("language", "en" if terminal.parameter("language") == "zh" else "zh")
     terminal.texts = Texts(terminal.language)
     return Notice("menu.language", ("manage.done",), sound="ok")
+
+
+class CardData(Page):
+    """Which cards the device takes, whose keys it trusts, and how long."""
+
+    def screen(self) -> Screen:
+        terminal = self.terminal
+        keys = terminal.parameter("emv.keys")
+        expired = terminal.expired_keys()
+        ends = sorted([key["expiry"] for key in keys if key.get("expiry") and key["expiry"] >= terminal.calendar_stamp()[:8]])
+        lines: list[Wording] = [
+            ("cards.applications", len(terminal.parameter("emv.aids")), len(keys)),
+            "cards.kind." + (keys[0]["kind"] if keys else "none"),
+        ]
+        if expired:
+            lines.append(("cards.expired", expired))
+        elif ends:
+            lines.append(("cards.next", ("", "%s-%s-%s" % (ends[0][:4], ends[0][4:6], ends[0][6:]))))
+        lines.append(("cards.listed", terminal.ledger.exceptions()))
+        return Screen("menu.card_data", lines, style="alert" if expired else "")
 
 
 class Device(Page):

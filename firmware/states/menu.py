@@ -5,6 +5,7 @@ A menu has as many pages as it needs; the digit of a row is the same on every pa
 
 from firmware.host import messages, session
 from firmware.machine import State
+from firmware.reading import READERS
 from firmware.screens import Screen
 from firmware.slip import cells
 from firmware.states import manage, query
@@ -14,11 +15,15 @@ from firmware.states.start import SelfTestPage
 from firmware.states.steps import begin
 from firmware.transactions import BALANCE, SALE, VOID
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.terminal import Terminal
+
 ROWS, COLUMNS = 4, 2  # below a title; two columns where every entry is short
 SHORT = 8  # half-width cells that an entry has in two columns
-CARD = ("contactless", "link")
+CARD = (READERS, "link")
 
-# text key, ports that it needs, what it opens: the name of another menu, or terminal -> State
+# text key, ports that it needs (of several in one place any), what it opens: the name of another menu, or terminal -> State
 MENUS = {
     "clerk": (
         ("sale.title", CARD, lambda t: begin(t, SALE)),
@@ -39,6 +44,7 @@ MENUS = {
         ("menu.device", (), lambda t: manage.Device()),
         ("menu.language", (), manage.other_language),
         ("menu.manage", (), "manage"),
+        ("menu.card_data", (), lambda t: manage.CardData()),
     ),
     "query": (
         ("query.list", (), lambda t: query.Transactions()),
@@ -69,6 +75,12 @@ SUBMENUS = {"query": "menu.query", "print": "menu.print", "manage": "menu.manage
 MAIN = {"00": "supervisor", "99": "system"}
 
 
+def _there(terminal: "Terminal", need: "str | tuple[str, ...]") -> bool:
+    if isinstance(need, str):
+        return terminal.has(need)
+    return any([terminal.has(port) for port in need])
+
+
 class Menu(State):
     """One menu. Back or cancel leads up; an idle main menu locks the device."""
 
@@ -76,6 +88,7 @@ class Menu(State):
         "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "PresentCard", "CardTrouble", "Blocked", "BatchFull",
         "ReaderMissing", "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked",
         "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
+        "CardData",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
@@ -88,7 +101,7 @@ class Menu(State):
             self.name = MAIN.get(terminal.operator, "clerk")
         self.deadline_ms = terminal.parameter("idle.lock_minutes") * 60_000
         self.again()
-        self.items = [row for row in MENUS[self.name] if all([terminal.has(port) for port in row[1]])]
+        self.items = [row for row in MENUS[self.name] if all([_there(terminal, need) for need in row[1]])]
         short = all([cells(terminal.texts(row[0])) <= SHORT for row in self.items])
         self.room = ROWS * COLUMNS if short else ROWS
         terminal.light("idle")
@@ -102,6 +115,8 @@ class Menu(State):
         rows = [(str(first + i + 1), row[0]) for i, row in enumerate(self.items[first : first + self.room])]
         if terminal.ledger.unresolved():
             state = "menu.unresolved"
+        elif terminal.ledger.owed:
+            state = "menu.owed"
         elif terminal.parts.get("printer") in ("failed", "gone"):
             state = "menu.no_printer"
         elif not terminal.signed_on():

@@ -58,7 +58,7 @@ class NotSent(ResultPage):
     WORDS = {
         "refused": "why.host", "unreachable": "why.network", "timeout": "why.timeout", "name": "why.name", "tls": "why.tls",
         "closed": "why.closed", "broken": "why.closed", "store": "why.store", "no-key": "why.keys", "keys": "why.keys",
-        "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
+        "owed": "why.owed", "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
     }  # fmt: skip
 
     def __init__(self, result: "Result | str | None" = None) -> None:

@@ -53,6 +53,8 @@ class SelfTest(State):
         for part in TEST_PARTS:
             if terminal.parts.get(part) in ("failed", "gone"):
                 found.append("part.%s.bad" % part)
+        if terminal.calendar.trusted and terminal.expired_keys():
+            found.append("start.keys")
         if not terminal.calendar.trusted and terminal.ledger.counters["record"]:
             found.append("start.clock")
         return found

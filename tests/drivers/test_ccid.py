@@ -111,7 +111,7 @@ def test_a_silent_reader_is_an_error_in_time(line):
     chip, wire, _, _ = line
     chip.lose_answer = 1
     with pytest.raises(WireError) as caught:
-        wire.command(ccid_wire.STATUS, within_s=0.03)
+        wire.command(ccid_wire.POWER_ON, within_s=0.03)
     assert not caught.value.gone
     assert wire.command(ccid_wire.STATUS).card == ccid_wire.ABSENT
 

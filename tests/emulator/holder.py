@@ -5,18 +5,19 @@ from emulator.acquirer.request import Request as Message
 from emulator.acquirer.rules import parse
 from emulator.cards import builder, cryptogram, pki
 from firmware.emv import ask, contact, contactless
-from firmware.emv.settings import DEFAULT_AIDS, Request, Settings
+from firmware.emv.settings import Request
+from tests.card_settings import UNIONPAY_ROWS, card_settings
 
 KEYS = pki.authority_rows()
 SCHEMES = (("A0000000031010", "03"), ("A0000000041010", "02"))
-FOREIGN = [dict(DEFAULT_AIDS[0], aid=aid, kernel=kernel) for aid, kernel in SCHEMES]
+FOREIGN = [dict(UNIONPAY_ROWS[0], aid=aid, kernel=kernel) for aid, kernel in SCHEMES]
 UNPREDICTABLE = bytes.fromhex("01020304")
 
 
 def settings(applications=(), switches=None, **row):
     """Everything that the shelf's cards are for; row: what is different for every application."""
-    rows = [dict(one, **row) for one in [*DEFAULT_AIDS, *FOREIGN]]
-    return Settings([*rows, *applications], keys=KEYS, switches=switches)
+    rows = [dict(one, **row) for one in [*UNIONPAY_ROWS, *FOREIGN]]
+    return card_settings([*rows, *applications], keys=KEYS, switches=switches)
 
 
 # Card and terminal may settle it between themselves: nothing speaks for online but what the test is about.
@@ -37,7 +38,7 @@ class Holder:
     def __init__(self, card, code="00", rule=None, pins=(), listed=(), record=None):
         self.card, self.code, self.rule = card, code, parse("next " + rule) if rule else None
         self.pins, self.listed = list(pins), listed
-        self.record = record or builder.record_of(card)
+        self.record = builder.record_of(card) if record is None else record
         self.asked, self.proven, self.commands = [], None, []
         self.key = None
 

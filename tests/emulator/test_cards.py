@@ -9,10 +9,11 @@ from emulator.cards import pki, shelf
 from emulator.cards.card import Card
 from firmware.emv import tlv
 from firmware.emv.contactless import tap
-from firmware.emv.settings import Request, Settings
+from firmware.emv.settings import Request
+from tests.card_settings import card_settings
 from tests.portable.plain_card import drive
 
-SETTINGS = Settings(keys=pki.authority_rows())
+SETTINGS = card_settings(keys=pki.authority_rows())
 
 
 @pytest.fixture
@@ -226,7 +227,7 @@ def test_a_stripe_has_the_number_and_says_whether_there_is_a_chip(sample):
 
 def test_the_exception_file_is_told_and_the_authorities_are_keys_that_a_terminal_takes(sample):
     assert sample.exceptions() == [(sample.card("listed").pan, "001")]
-    keys = Settings(keys=sample.authority_rows()).authority.all()
+    keys = card_settings(keys=sample.authority_rows()).authority.all()
     assert {(key.rid.hex(), 8 * len(key.modulus)) for key in keys} >= {
         ("a000000333", 1152), ("a000000333", 1984), ("a000000003", 1408), ("a000000004", 1152),
     }  # fmt: skip

@@ -19,9 +19,10 @@ def test_commands_are_named():
     assert describe_command(b"\x80\x77\x00\x00") == "→ INS 77"
 
 
-def test_a_pin_in_a_command_is_only_counted():
-    text = describe_command(bytes.fromhex("0020008008") + bytes.fromhex("244829FFFFFFFFFF"))
-    assert text == "→ VERIFY 8 bytes"
+def test_of_a_pin_in_a_command_only_the_kind_is_told():
+    assert describe_command(bytes.fromhex("0020008008") + bytes.fromhex("244829FFFFFFFFFF")) == "→ VERIFY plaintext PIN"
+    assert describe_command(bytes.fromhex("0020008880") + bytes(128)) == "→ VERIFY enciphered PIN"
+    assert describe_command(bytes.fromhex("0020000004") + bytes(4)) == "→ VERIFY a secret"
 
 
 def test_an_answer_shows_its_objects_and_hides_the_number():

@@ -6,7 +6,8 @@ import pytest
 
 from firmware.emv import card
 from firmware.emv.data import Data
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Request, Settings
+from firmware.emv.settings import Request, Settings
+from tests.card_settings import TERMINAL_DATA, UNIONPAY_ROWS
 
 
 def hexes(text):
@@ -15,9 +16,9 @@ def hexes(text):
 
 def data_of(said=None, terminal=None, row=None, switches=None, **request):
     """The data of a transaction. said, terminal: {hex tag: hex value}; row: what differs from the first default row."""
-    told = dict(DEFAULT_TERMINAL)
+    told = dict(TERMINAL_DATA)
     told.update(terminal or {})
-    application = dict(DEFAULT_AIDS[0])
+    application = dict(UNIONPAY_ROWS[0])
     application.update(row or {})
     asked = {"amount_fen": 5000, "date": "261120", "time": "101500", "unpredictable": hexes("CAFE0123"), "counter": 17}
     asked.update(request)

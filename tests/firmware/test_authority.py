@@ -3,7 +3,8 @@ import random
 import pytest
 
 from firmware.emv.authority import Authority, AuthorityError, checksum, key_of
-from firmware.emv.settings import Settings, SettingsError
+from firmware.emv.settings import SettingsError
+from tests.card_settings import card_settings
 from tests.firmware.test_tlv import vectors
 from tests.portable.plain_keys import LARGE, MIDDLE, authority_row, hexes
 
@@ -105,7 +106,7 @@ def test_a_row_that_is_no_key_is_refused_with_its_reason(row, why):
     with pytest.raises(AuthorityError, match=why):
         Authority([row])
     with pytest.raises(SettingsError, match=why):
-        Settings(keys=[row])
+        card_settings(keys=[row])
 
 
 def test_a_key_is_good_to_the_end_of_its_last_day():

@@ -7,10 +7,11 @@ import pytest
 from firmware.emv import contactless, tlv
 from firmware.emv.contactless import tap
 from firmware.emv.outcome import MESSAGES, METHODS, STATUSES
-from firmware.emv.settings import DEFAULT_AIDS, Request, Settings, SettingsError
+from firmware.emv.settings import Request, SettingsError
+from tests.card_settings import UNIONPAY_ROWS, card_settings
 from tests.portable.plain_card import AID, NUMBER, PlainCard, drive, hexes, ok
 
-SETTINGS = Settings()
+SETTINGS = card_settings()
 
 
 def request(amount_fen=1234, **more):
@@ -48,7 +49,7 @@ def test_a_longer_name_fits_a_partial_row_only():
     card = directory((AID + "0102", "long", 1))
     assert outcome_of(card).status == "online"
     card = directory((AID + "0102", "long", 1))
-    outcome = outcome_of(card, settings=Settings([dict(DEFAULT_AIDS[0], partial=False)]))
+    outcome = outcome_of(card, settings=card_settings([dict(UNIONPAY_ROWS[0], partial=False)]))
     assert (outcome.status, outcome.why) == ("end-application", "no-application")
 
 
@@ -97,7 +98,7 @@ def test_a_refusal_of_processing_options_says_what_to_do(status_word, status, me
 
 
 def test_an_amount_that_no_application_takes_needs_no_card():
-    settings = Settings([dict(DEFAULT_AIDS[0], transaction_limit_fen=50000)])
+    settings = card_settings([dict(UNIONPAY_ROWS[0], transaction_limit_fen=50000)])
     assert contactless.possible(settings, request(49999)) and not contactless.possible(settings, request(50000))
     outcome = drive(tap(settings, request(50000)), PlainCard())
     assert (outcome.status, outcome.why) == ("try-another-interface", "over-limit")
@@ -260,7 +261,7 @@ def test_500_lying_cards_all_end_in_an_outcome():
 
 
 def test_a_wrong_setting_is_named():
-    row = DEFAULT_AIDS[0]
+    row = UNIONPAY_ROWS[0]
     for change, named in (
         ({"aid": "A0"}, "aid has 1 bytes"),
         ({"aid": "xyz"}, "aid is not hex"),
@@ -272,11 +273,11 @@ def test_a_wrong_setting_is_named():
         ({"cvm_default": "pin"}, "cvm_default is none of"),
     ):
         with pytest.raises(SettingsError, match="application 1: " + named):
-            Settings([dict(row, **change)])
+            card_settings([dict(row, **change)])
     with pytest.raises(SettingsError, match="aid is missing"):
-        Settings([{"kernel": "07"}])
+        card_settings([{"kernel": "07"}])
     with pytest.raises(SettingsError, match="9F1A is not hex"):
-        Settings(terminal={"9F1A": "0"})
+        card_settings(terminal={"9F1A": "0"})
 
 
 def test_a_request_that_no_card_can_be_told_is_refused():

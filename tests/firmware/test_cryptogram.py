@@ -7,7 +7,8 @@ from binascii import hexlify
 import pytest
 
 from firmware.emv import action, ask, card, contact, cryptogram, dol, tlv
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Request, Settings
+from firmware.emv.settings import Request, Settings
+from tests.card_settings import TERMINAL_DATA, UNIONPAY_ROWS
 from tests.firmware.dialogue import data_of, hexes, run, why_ends
 from tests.firmware.test_tlv import vectors
 from tests.portable import plain_keys
@@ -236,8 +237,8 @@ class Chip:
 
 def inserted(chip, reply=None, keys=(), **codes):
     """The outcome of a transaction with this chip."""
-    row = dict(DEFAULT_AIDS[0], terminal_floor_limit_fen=999999, **codes)
-    settings = Settings([row], DEFAULT_TERMINAL, keys)
+    row = dict(UNIONPAY_ROWS[0], terminal_floor_limit_fen=999999, **codes)
+    settings = Settings([row], TERMINAL_DATA, keys)
     flow, sent = contact.insert(settings, Request(5000, "261120", "101500", hexes("CAFE0123"), 17)), None
     while True:
         try:

@@ -4,7 +4,7 @@ from binascii import unhexlify
 import pytest
 
 from firmware.emv import authority, download, tlv
-from firmware.emv.settings import DEFAULT_AIDS, Settings
+from tests.card_settings import UNIONPAY_ROWS, card_settings
 from tests.firmware.test_tlv import vectors
 
 ROW = {
@@ -50,7 +50,7 @@ def test_the_public_applications_become_rows():
                 assert row[name] == read(value), tag
             else:
                 assert kept[tag] == value, tag
-        Settings([row])
+        card_settings([row])
         assert download.application(download.application_block(row))[0] == row
 
 
@@ -188,19 +188,19 @@ def test_the_two_kinds_of_block_are_told_apart():
 
 
 def test_a_downloaded_row_takes_the_place_of_the_old_one_and_what_blocks_never_say_from_it():
-    rows = download.replace(DEFAULT_AIDS, ROW)
-    assert [row["aid"] for row in rows] == [row["aid"] for row in DEFAULT_AIDS]
-    assert rows[0]["kernel"] == "07" and rows[0]["ttq"] == DEFAULT_AIDS[0]["ttq"]
+    rows = download.replace(UNIONPAY_ROWS, ROW)
+    assert [row["aid"] for row in rows] == [row["aid"] for row in UNIONPAY_ROWS]
+    assert rows[0]["kernel"] == "07" and rows[0]["ttq"] == UNIONPAY_ROWS[0]["ttq"]
     assert rows[0]["cvm_limit_fen"] == 100000
-    Settings(rows)
+    card_settings(rows)
 
 
 def test_a_new_application_of_a_known_provider_is_added_and_takes_from_its_sibling():
     new = dict(ROW, aid="A000000333010106")
-    rows = download.replace(DEFAULT_AIDS, new)
-    assert len(rows) == len(DEFAULT_AIDS) + 1 and rows[-1]["kernel"] == "07"
+    rows = download.replace(UNIONPAY_ROWS, new)
+    assert len(rows) == len(UNIONPAY_ROWS) + 1 and rows[-1]["kernel"] == "07"
     stranger = dict(ROW, aid="A0000000651010")
-    assert "kernel" not in download.replace(DEFAULT_AIDS, stranger)[-1]
+    assert "kernel" not in download.replace(UNIONPAY_ROWS, stranger)[-1]
 
 
 def test_a_status_list_that_says_there_is_more_says_so():

@@ -9,7 +9,8 @@ import pytest
 from firmware.emv import apdu, ask, dol, entry, tlv
 from firmware.emv.contactless import EntryPoint, tap
 from firmware.emv.outcome import MESSAGES, ONLINE, Outcome, UiRequest
-from firmware.emv.settings import DEFAULT_AIDS, Request, Settings
+from firmware.emv.settings import Request, Settings
+from tests.card_settings import UNIONPAY_ROWS, card_settings
 from tests.firmware.test_tlv import vectors
 from tests.portable.plain_card import AID, PlainCard, drive, hexes, ok
 
@@ -269,7 +270,7 @@ GO_ON = ("online", "authorising", "arqc")
 DONE = ("approved", "approved", "approved")
 NEXT = ("select-next", "clear", "")
 REPLY = ask.Reply("00", True, b"\x01" * 8)
-ALL = Settings()
+ALL = card_settings()
 SALE = Request(1234, "261120", "101500", bytes(4), 17)
 
 
@@ -368,7 +369,7 @@ def test_a_torn_tap_is_asked_for_again_and_the_second_is_a_restart():
 
 
 def test_a_field_that_was_on_before_the_amount_looks_at_no_limit():
-    settings = Settings([dict(DEFAULT_AIDS[0], transaction_limit_fen=100, ttq="26C04080")])
+    settings = card_settings([dict(UNIONPAY_ROWS[0], transaction_limit_fen=100, ttq="26C04080")])
     point, _ = entry_point(DONE, settings=settings)
     assert drive(point.start("B"), PlainCard()).status == "approved"
     it = point.selected.candidate.combination
@@ -383,7 +384,7 @@ def test_what_is_shown_is_in_the_first_language_of_the_card():
 
 
 def test_rows_without_a_kernel_are_for_contacts_alone():
-    settings = Settings([{"aid": AID}])
+    settings = card_settings([{"aid": AID}])
     assert entry.prepare(settings, SALE) == []
     assert drive(tap(settings, SALE), PlainCard()).why == "over-limit"
 
@@ -403,13 +404,13 @@ def test_rows_without_a_kernel_are_for_contacts_alone():
 )
 def test_a_row_takes_an_amount_or_leaves_it(limits, amount_fen, taken):
     request = Request(amount_fen, "261120", "101500", bytes(4), 1)
-    assert bool(entry.prepare(Settings([dict(DEFAULT_AIDS[0], **limits)]), request)) == taken
+    assert bool(entry.prepare(card_settings([dict(UNIONPAY_ROWS[0], **limits)]), request)) == taken
 
 
 def test_the_contactless_floor_is_exceeded_above_it_and_the_holder_verified_at_his_limit():
-    row = dict(DEFAULT_AIDS[0], floor_limit_fen=1000, cvm_limit_fen=1000)
+    row = dict(UNIONPAY_ROWS[0], floor_limit_fen=1000, cvm_limit_fen=1000)
     for amount_fen, floor, cvm in ((999, False, False), (1000, False, True), (1001, True, True)):
-        (it,) = entry.prepare(Settings([row]), Request(amount_fen, "261120", "101500", bytes(4), 1))
+        (it,) = entry.prepare(card_settings([row]), Request(amount_fen, "261120", "101500", bytes(4), 1))
         assert (it.floor_exceeded, it.cvm_exceeded) == (floor, cvm)
 
 

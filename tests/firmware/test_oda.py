@@ -7,7 +7,8 @@ import pytest
 from firmware.emv import certificates, oda, rsa, tlv
 from firmware.emv.card import Ended
 from firmware.emv.data import Data
-from firmware.emv.settings import DEFAULT_AIDS, Request, Settings
+from firmware.emv.settings import Request
+from tests.card_settings import UNIONPAY_ROWS, card_settings
 from tests.firmware.test_tlv import vectors
 from tests.portable.plain_keys import (
     LARGE,
@@ -73,7 +74,7 @@ def vector_data(given):
     if key:
         digest = hashlib.sha1(hexes(key["rid"] + key["index"] + key["modulus"] + key["exponent"])).hexdigest()
         rows.append(dict(key, hash=digest, kind="test"))
-    settings = Settings([dict(DEFAULT_AIDS[0], ddol=given.get("ddol", ""))], keys=rows)
+    settings = card_settings([dict(UNIONPAY_ROWS[0], ddol=given.get("ddol", ""))], keys=rows)
     data = Data(settings, Request(0, given["9A"], "120000", hexes(given.get("9F37", "00000000")), 1))
     data.choose(settings.applications[0])
     for name, value in given.items():
@@ -130,7 +131,7 @@ def test_a_recorded_card_authenticates_itself():
     known = record["offline_data_authentication"]
     rows = [row for row in vectors("capk.json")["keys"] if (row["rid"], row["index"]) == ("AFFFFFFFFF", "92")]
     row = {name: rows[0][name] for name in ("rid", "index", "modulus", "exponent")}
-    settings = Settings(keys=[dict(row, hash=rows[0]["hash_sha1"], kind="test")])
+    settings = card_settings(keys=[dict(row, hash=rows[0]["hash_sha1"], kind="test")])
     data = Data(settings, Request(1, "200724", "120000", hexes("01234567"), 1))
     data.choose(settings.applications[0])
     signature = b""

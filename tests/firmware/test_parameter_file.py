@@ -4,8 +4,9 @@ from binascii import hexlify
 
 import pytest
 
-from firmware.emv import download, parameter_file, settings
+from firmware.emv import download, parameter_file
 from firmware.emv.parameter_file import ParameterFileError
+from tests.card_settings import UNIONPAY_ROWS
 from tests.firmware.test_download import ROW, key_row
 
 WHOLE = {
@@ -84,8 +85,8 @@ def test_lines_of_blocks_go_into_the_applications_that_are_there():
         block_line(download.application_block(ROW)),
         block_line(download.key_block(key_row())),
     )
-    content = parameter_file.read(text.encode(), kind="test", base=settings.DEFAULT_AIDS)
-    assert len(content["applications"]) == len(settings.DEFAULT_AIDS)
+    content = parameter_file.read(text.encode(), kind="test", base=UNIONPAY_ROWS)
+    assert len(content["applications"]) == len(UNIONPAY_ROWS)
     assert content["applications"][0]["kernel"] == "07" and content["applications"][0]["cvm_limit_fen"] == 100000
     assert content["keys"] == [key_row()]
     assert "terminal" not in content

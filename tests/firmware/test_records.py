@@ -8,7 +8,8 @@ import pytest
 from firmware.emv import apdu, card, dol, records, tlv, track2
 from firmware.emv.data import Data
 from firmware.emv.outcome import Outcome
-from firmware.emv.settings import Request, Settings
+from firmware.emv.settings import Request
+from tests.card_settings import card_settings
 from tests.firmware.test_selection import Replay, hexes, ok, upper
 from tests.firmware.test_tlv import vectors
 
@@ -18,7 +19,7 @@ ALL = [NUMBER, EXPIRY, CDOL_1, CDOL_2]
 
 
 def new_data(terminal=None):
-    data = Data(Settings(terminal=terminal or {}), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17))
+    data = Data(card_settings(terminal=terminal or {}), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17))
     data.choose(data.settings.applications[0])
     return data
 

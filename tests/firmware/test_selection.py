@@ -6,7 +6,7 @@ from binascii import hexlify, unhexlify
 import pytest
 
 from firmware.emv import apdu, ask, card, selection, tlv
-from firmware.emv.settings import Settings
+from tests.card_settings import card_settings
 from tests.firmware.test_tlv import vectors
 
 VISA, ELECTRON = "A0000000031010", "A0000000032010"
@@ -26,7 +26,7 @@ def ok(tree):
 
 
 def settings_of(*rows, **more):
-    return Settings([row if isinstance(row, dict) else {"aid": row} for row in rows], **more)
+    return card_settings([row if isinstance(row, dict) else {"aid": row} for row in rows], **more)
 
 
 class Chip:

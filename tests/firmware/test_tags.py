@@ -164,21 +164,22 @@ def test_every_tag_with_words_is_in_the_dictionary():
 @pytest.mark.parametrize(
     "tag, value, shown",
     [
-        (0x5A, NUMBER, "620000******7890"),
-        (0x57, NUMBER + "D30122200000012345F", "620000******7890"),
-        (0x9F6B, NUMBER + "D3012", "620000******7890"),
-        (0x57, NUMBER + "30122200000012345F", "(17 bytes)"),
-        (0x5A, NUMBER + "3012", "(10 bytes)"),
-        (0x5A, "62000012345F", "***********"),
+        (0x5A, "N", "620000******7890"),
+        (0x57, "ND30122200000012345F", "620000******7890"),
+        (0x9F6B, "ND3012", "620000******7890"),
+        (0x57, "N30122200000012345F", "(17 bytes)"),
+        (0x5A, "N3012", "(10 bytes)"),
+        (0x5A, "10000000000F", "***********"),
         (0x5F20, "4C49", "(2 bytes)"),
-        (0x9F20, NUMBER, "(8 bytes)"),
-        (0x9F05, NUMBER, "(8 bytes)"),
+        (0x9F20, "N", "(8 bytes)"),
+        (0x9F05, "N", "(8 bytes)"),
         (0x99, "2412345FFFFFFFFF", "(8 bytes)"),
         (0xDF7F, "0102030405", "0102030405"),
         (0xDF7F, "010203040506", "(6 bytes)"),
     ],
 )
 def test_a_value_is_shown_without_its_secret(tag, value, shown):
+    value = value.replace("N", NUMBER)
     value = value + "0" if len(value) % 2 else value
     assert tags.show(tag, unhexlify(value)) == shown
 

@@ -19,12 +19,6 @@ FIRMWARE = Path(__file__).parents[2] / "firmware"
 RENDERER = Renderer((128, 64))
 MOST = "9,999,999.99"
 
-# Why a card is asked for again (`firmware.reading`).
-WHY = (
-    "over-limit", "not-contactless", "no-cryptogram", "not-authenticated", "reader", "phone", "again", "pulled", "chip-again",
-    "fallback", "swipe-again", "must-insert",
-)  # fmt: skip
-
 # Keys that are put together from parts, and what the parts may be.
 MADE = (
     ["part.%s.bad" % part for part in start.TEST_PARTS]
@@ -34,10 +28,11 @@ MADE = (
     + [row.title for row in TABLE]
     + ["phase." + phase for phase in ("sent", "approved", "voided", "declined", "reversing", "reversed")]
     + ["printer.%s%s" % (do, why) for do in ("", "do.") for why in ("paper-out", "cover-open", "too-hot", "silent")]
-    + ["card.why." + why for why in WHY]
+    + ["cards.kind." + kind for kind in ("test", "live", "none")]
     + ["online." + stage for stage in online.PROGRESS]
     + ["document." + kind for kind in cvm.DOCUMENTS]
     + ["trouble.money." + row.name for row in TABLE if row.kept]
+    + ["slip." + cvm for cvm in ("cdcvm", "document")]
     + ["slip.copy." + copy for copy in slip.COPIES]
     + ["vault." + why for why in ("wiped", "broken", "unapproved")]
     + ["password." + stage for stage in ("new", "repeat")]
@@ -63,6 +58,9 @@ LONGEST = {
     "query.amount": ("撤销", MOST),
     "password.typed": ("*" * 8,),
     "pin.typed": ("*" * 12,),
+    "cards.next": ("2035-12-31",),
+    "cards.applications": (64, 512),
+    "cards.listed": (200_000,),
     "totals.line": ("撤销", 5000),
 }
 TITLES = ("declined.title", "query.one", "totals.title")

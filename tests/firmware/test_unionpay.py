@@ -8,12 +8,13 @@ import pytest
 from firmware.emv import ask, tlv
 from firmware.emv.contactless import MAX_STEPS, EntryPoint, tap
 from firmware.emv.outcome import FIELD_55_REVERSAL, MESSAGES, METHODS, STATUSES
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Request, Settings
+from firmware.emv.settings import Request
+from tests.card_settings import TERMINAL_DATA, UNIONPAY_ROWS, card_settings
 from tests.portable.plain_card import NUMBER, PlainCard, drive, hexes, ok
 from tests.portable.plain_keys import INDEX, LARGE, MIDDLE, PROVIDER, SMALL
 from tests.portable.proven_card import ProvenCard, offline_settings
 
-SETTINGS = Settings()
+SETTINGS = card_settings()
 OFFLINE = offline_settings()
 
 
@@ -75,14 +76,14 @@ def test_a_card_without_ctq_leaves_it_to_the_terminal():
 
 
 def test_a_holder_who_cannot_be_verified_is_declined():
-    row = dict(DEFAULT_AIDS[0], cvm_default="decline")
-    outcome = outcome_of(PlainCard(), 200000, Settings([row]))
+    row = dict(UNIONPAY_ROWS[0], cvm_default="decline")
+    outcome = outcome_of(PlainCard(), 200000, card_settings([row]))
     assert (outcome.status, outcome.why, outcome.message) == ("declined", "no-method", "not-authorised")
 
 
 def test_a_terminal_without_pin_takes_the_signature_that_the_card_allows():
-    row = dict(DEFAULT_AIDS[0], ttq="62004080")
-    assert outcome_of(PlainCard("C000"), 200000, Settings([row])).cvm == "signature"
+    row = dict(UNIONPAY_ROWS[0], ttq="62004080")
+    assert outcome_of(PlainCard("C000"), 200000, card_settings([row])).cvm == "signature"
 
 
 # What the card decides
@@ -153,8 +154,8 @@ def test_a_balance_enquiry_asks_for_an_online_cryptogram_of_nothing():
     ],
 )
 def test_without_contacts_a_failed_proof_has_no_other_interface(ctq, contacts, status, why):
-    terminal = dict(DEFAULT_TERMINAL, **{"9F33": "E0F8C8" if contacts else "40F8C8"})
-    outcome = outcome_of(PlainCard(ctq, 0x40), settings=Settings(terminal=terminal))
+    terminal = dict(TERMINAL_DATA, **{"9F33": "E0F8C8" if contacts else "40F8C8"})
+    outcome = outcome_of(PlainCard(ctq, 0x40), settings=card_settings(terminal=terminal))
     assert (outcome.status, outcome.why) == (status, why)
     assert outcome.interface == ("contact" if why == "not-authenticated" else "")
 
@@ -187,7 +188,7 @@ def test_a_listed_card_is_declined_and_nobody_is_asked_where_the_switch_is_off()
     outcome = drive(tap(SETTINGS, request()), PlainCard(), listed=True, asked=asked)
     assert (outcome.status, outcome.why, outcome.response) == ("declined", "listed", "Z1")
     assert [(one.pan, one.sequence) for one in asked] == [(NUMBER, "001")]
-    assert drive(tap(Settings(switches={"exceptions": False}), request()), PlainCard(), listed=True).status == "online"
+    assert drive(tap(card_settings(switches={"exceptions": False}), request()), PlainCard(), listed=True).status == "online"
 
 
 def test_a_card_that_declines_is_not_looked_up():
@@ -395,14 +396,14 @@ def test_in_the_full_flow_the_card_may_decline_or_be_refused():
 
 
 def test_a_terminal_that_does_not_offer_the_full_flow_sends_the_card_elsewhere():
-    row = dict(DEFAULT_AIDS[0], ttq="26004080")
+    row = dict(UNIONPAY_ROWS[0], ttq="26004080")
     for card in (FullCard(), PlainCard()):
         card.change(0x9F26, None)
-        outcome = outcome_of(card, settings=Settings([row]))
+        outcome = outcome_of(card, settings=card_settings([row]))
         assert (outcome.status, outcome.why) == ("try-another-interface", "no-cryptogram")
     card = PlainCard()
     card.instead = {2: ok([(0x80, hexes("7C00 08010100"))])}
-    assert outcome_of(card, settings=Settings([row])).why == "no-cryptogram"
+    assert outcome_of(card, settings=card_settings([row])).why == "no-cryptogram"
 
 
 # What is handed on

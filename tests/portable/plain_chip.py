@@ -7,7 +7,7 @@ covers them.
 import hashlib
 
 from firmware.emv import ask, tlv
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Request, Settings
+from firmware.emv.settings import Request, Settings
 from tests.portable.plain_keys import (
     MIDDLE,
     NUMBER,
@@ -19,6 +19,7 @@ from tests.portable.plain_keys import (
     issuer_objects,
     static_signature,
 )
+from tests.portable.plain_settings import TERMINAL_DATA, UNIONPAY_ROWS
 
 AID = "A000000333010101"
 PDOL = hexes("9F1A02 9F3704")
@@ -175,11 +176,11 @@ def settings_of(row=None, terminal=None, switches=None, aids=(AID,)):
     """A UnionPay terminal; row, terminal: what differs from the defaults."""
     rows = []
     for aid in aids:
-        one = dict(DEFAULT_AIDS[0])
+        one = dict(UNIONPAY_ROWS[0])
         one["aid"] = aid
         one.update(row or {})
         rows.append(one)
-    values = dict(DEFAULT_TERMINAL)
+    values = dict(TERMINAL_DATA)
     values.update(terminal or {})
     return Settings(rows, values, [authority_row()], (), switches)
 

@@ -7,9 +7,10 @@ of no issuer.
 import hashlib
 
 from firmware.emv import contactless, dol, kernel2, kernel3, tlv
-from firmware.emv.settings import DEFAULT_TERMINAL, Request, Settings
+from firmware.emv.settings import Request, Settings
 from tests.portable.plain_card import drive, ok
 from tests.portable.plain_keys import INDEX, LARGE, MIDDLE, SMALL, card_objects, dynamic_signature, hexes, issuer_objects
+from tests.portable.plain_settings import TERMINAL_DATA
 
 VISA, MASTERCARD = "A0000000031010", "A0000000041010"
 NUMBER = "6200000000000005"
@@ -22,6 +23,11 @@ MASTERCARD_ROW = {
     "aid": MASTERCARD, "kernel": "02", "version": "0002", "cvm_limit_fen": 30000, "transaction_limit_fen": 100000,
     "device_limit_fen": 200000, "cvm_default": "signature",
 }  # fmt: skip
+
+
+# Signed once: signing takes most of the time here.
+_ISSUER = {}
+_CARDS = {}
 
 
 def key_row(aid):
@@ -42,7 +48,7 @@ def settings_of(row, changes=None, terminal=None, switches=None):
     """Settings with one row, bent."""
     mine = dict(row)
     mine.update(changes or {})
-    told = dict(DEFAULT_TERMINAL)
+    told = dict(TERMINAL_DATA)
     told.update(terminal or {})
     return Settings([mine], told, [key_row(row["aid"])], (), switches)
 
@@ -103,9 +109,31 @@ class Card:
 
     def certify(self, static):
         """Certificates over static data, in records 3 and 4."""
-        issuer = issuer_objects(LARGE, MIDDLE)
-        self.records[3, 1] = issuer
-        self.records[4, 1] = card_objects(MIDDLE, SMALL, static, number=NUMBER)
+        if not _ISSUER:
+            _ISSUER.update(issuer_objects(LARGE, MIDDLE))
+        if static not in _CARDS:
+            _CARDS[static] = card_objects(MIDDLE, SMALL, static, number=NUMBER)
+        self.records[3, 1] = dict(_ISSUER)
+        self.records[4, 1] = dict(_CARDS[static])
+
+
+def lying(card, chance):
+    """The card, which tells the truth for a while and then does not. chance: a random.Random."""
+    truth = chance.randrange(10)
+    whole = card.answer
+
+    def lie(command):
+        answer = bytearray(whole(command))
+        if len(card.log) <= truth:
+            return bytes(answer)
+        for _ in range(chance.choice((0, 1, 1, 3))):
+            answer[chance.randrange(len(answer))] = chance.getrandbits(8)
+        if chance.randrange(8) == 0:
+            answer = answer[: chance.randrange(len(answer) + 1)]
+        return bytes(answer) if chance.randrange(40) else None
+
+    card.bend = {instruction: lie for instruction in (0xA4, 0xA8, 0xB2, 0xAE, 0x2A, 0xD0, 0xCA, 0x82)}
+    return card
 
 
 def pairs(objects):

@@ -8,7 +8,8 @@ import hashlib
 from binascii import hexlify, unhexlify
 
 from firmware.emv.data import Data
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Request, Settings
+from firmware.emv.settings import Request, Settings
+from tests.portable.plain_settings import TERMINAL_DATA, UNIONPAY_ROWS
 
 PROVIDER, INDEX = "A000000333", "E1"
 NUMBER = "6200000000000005"  # of no issuer: a test number
@@ -146,9 +147,9 @@ def authority_row(key=LARGE, kind="test"):
 
 def data_of(objects, static=b"", date=DATE, authority=LARGE, revoked=(), capabilities="E0F8C8", ddol="9F3704"):
     """The data of a transaction in which the card has said `objects`."""
-    terminal = dict(DEFAULT_TERMINAL)
+    terminal = dict(TERMINAL_DATA)
     terminal["9F33"] = capabilities
-    row = dict(DEFAULT_AIDS[0])
+    row = dict(UNIONPAY_ROWS[0])
     row["ddol"] = ddol
     settings = Settings([row], terminal, [authority_row(authority)], revoked)
     data = Data(settings, Request(1234, date, "101500", hexes("CAFE0123"), 17))

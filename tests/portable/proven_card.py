@@ -1,18 +1,18 @@
 """A UnionPay card whose GPO answer is signed (fDDA), with the keys of `plain_keys`: made anew for what the terminal says."""
 
 from firmware.emv import tlv
-from firmware.emv.settings import DEFAULT_AIDS, Settings
 from tests.portable.plain_card import NUMBER, PlainCard, hexes
 from tests.portable.plain_keys import LARGE, MIDDLE, SMALL, authority_row, card_objects, dynamic_signature, issuer_objects
+from tests.portable.plain_settings import UNIONPAY_ROWS, card_settings
 
 # Offline up to a thousand yuan, like a terminal of a canteen or a bus.
-OFFLINE_ROW = dict(DEFAULT_AIDS[0], ttq="76004080", floor_limit_fen=100000, terminal_floor_limit_fen=100000)
+OFFLINE_ROW = dict(UNIONPAY_ROWS[0], ttq="76004080", floor_limit_fen=100000, terminal_floor_limit_fen=100000)
 
 
 def offline_settings(revoked=(), keys=None, switches=None, **row):
     """Settings with the authority's key, in which a TC may be approved."""
     keys = [authority_row()] if keys is None else keys
-    return Settings([dict(OFFLINE_ROW, **row)], keys=keys, revoked=revoked, switches=switches)
+    return card_settings([dict(OFFLINE_ROW, **row)], keys=keys, revoked=revoked, switches=switches)
 
 
 _made: dict = {}

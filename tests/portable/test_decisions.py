@@ -5,8 +5,9 @@ from binascii import hexlify
 from firmware.emv import action, ask, cryptogram, cvm, issuer, restrictions, risk
 from firmware.emv.card import Ended
 from firmware.emv.data import Data
-from firmware.emv.settings import DEFAULT_AIDS, DEFAULT_TERMINAL, Request, Settings
+from firmware.emv.settings import Request, Settings
 from tests.portable.plain_card import hexes
+from tests.portable.plain_settings import TERMINAL_DATA, UNIONPAY_ROWS
 
 CARD = (
     ("5A", "6200000000000005"), ("5F24", "301231"), ("5F25", "200101"), ("5F28", "0156"), ("82", "3C00"),
@@ -16,9 +17,9 @@ CARD = (
 
 
 def data_of(*more):
-    row = dict(DEFAULT_AIDS[0])
+    row = dict(UNIONPAY_ROWS[0])
     row.update({"terminal_floor_limit_fen": 10000, "threshold_fen": 2000, "target_percent": 20, "maximum_percent": 60})
-    settings = Settings([row], DEFAULT_TERMINAL)
+    settings = Settings([row], TERMINAL_DATA)
     data = Data(settings, Request(6000, "261120", "101500", hexes("CAFE0123"), 17, chance=40))
     data.choose(settings.applications[0])
     for tag, value in CARD + more:

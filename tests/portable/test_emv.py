@@ -4,8 +4,9 @@ from binascii import hexlify
 
 from firmware.emv import dol, tags, tlv
 from firmware.emv.contactless import EntryPoint, tap
-from firmware.emv.settings import Request, Settings
+from firmware.emv.settings import Request
 from tests.portable.plain_card import NUMBER, PDOL, PlainCard, drive, hexes
+from tests.portable.plain_settings import card_settings
 from tests.portable.proven_card import ProvenCard, offline_settings
 
 
@@ -40,7 +41,7 @@ def test_a_dol_is_filled_by_format():
 
 def test_a_tap_ends_online_with_what_the_host_needs():
     card = PlainCard()
-    outcome = drive(tap(Settings(), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17)), card)
+    outcome = drive(tap(card_settings(), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17)), card)
     assert (outcome.status, outcome.cvm, outcome.message) == ("online", "none", "authorising")
     assert outcome.pan == NUMBER and outcome.track2 == NUMBER + "D30122200000001230"
     assert (outcome.expiry, outcome.sequence, outcome.service, outcome.aid) == ("3012", "001", "220", "A000000333010101")
@@ -63,7 +64,7 @@ def test_a_proven_card_is_approved_offline_and_a_forged_one_is_not():
 
 
 def test_a_transaction_goes_on_where_the_card_was_torn():
-    point = EntryPoint(Settings(), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17))
+    point = EntryPoint(card_settings(), Request(1234, "261120", "101500", b"\xaa\xbb\xcc\xdd", 17))
     torn = PlainCard()
     torn.instead[3] = None
     assert drive(point.start(), torn).start == "B"
@@ -76,13 +77,13 @@ def test_every_way_to_break_a_response_ends_in_an_outcome():
         for bad in (None, b"", b"\x90", b"\x90\x00", b"\x6a\x82", b"\x6f\x85\x90\x00", b"\x77\x01\x9f\x90\x00", bytes(300)):
             card = PlainCard()
             card.instead[number] = bad
-            outcome = drive(tap(Settings(), Request(1, "261120", "101500", bytes(4), 1)), card)
+            outcome = drive(tap(card_settings(), Request(1, "261120", "101500", bytes(4), 1)), card)
             assert outcome.status in ("try-again", "end-application"), (number, bad)
 
 
 def test_a_description_of_what_a_card_says_has_no_card_number():
     card = PlainCard()
-    drive(tap(Settings(), Request(1, "261120", "101500", bytes(4), 1)), card)
+    drive(tap(card_settings(), Request(1, "261120", "101500", bytes(4), 1)), card)
     lines = []
     for command in list(card.log):
         lines.extend(tags.describe(card.apdu(command)[:-2]))

@@ -1,10 +1,12 @@
 import io
 import json
+import random
 from binascii import unhexlify
 
 import pytest
 
 from firmware.emv import tlv
+from tests.firmware.test_download import key_row
 from tests.firmware.test_tlv import vectors
 from tools import emv
 from tools.emv_trace import Trace, folded, is_command
@@ -286,3 +288,28 @@ def test_a_public_signature_is_checked_in_a_trace(tmp_path, name, line, holds):
     told = "  %-12s %s" % (line, "holds" if holds else "does not hold")
     assert told in text.splitlines(), text
     assert status == (emv.GOOD if holds else emv.WRONG_INSIDE)
+
+
+def test_any_exchange_is_told_and_nothing_is_raised():
+    chance = random.Random(55)
+    key = key_row()
+    certificates = told(
+        0x70, (0x8F, "08"), (0x90, "AB" * 128), (0x9F32, "03"), (0x9F46, "CD" * 96), (0x9F47, "03"), (0x93, "EF" * 96)
+    )
+    more = pairs(
+        ("00B2021400", certificates),
+        ("0088000004AABBCCDD00", told(0x77, (0x9F4B, "AB" * 96))),
+        ("80AE90000400000000", told(0x77, (0x9F27, "80"), (0x9F36, "0011"), (0x9F26, "22" * 8), (0x9F4B, "33" * 96))),
+        ("0082000008" + "44" * 8, "9000"),
+        ("80AE400000", "80124000F3B0189101D11416C106010A03A4A0029000"),
+    )
+    for _ in range(400):
+        trace = [list(pair) for pair in SALE + more]
+        for _ in range(chance.randrange(1, 6)):
+            pair = chance.choice(trace)
+            side = bytearray(pair[chance.randrange(2)] or b"\x00")
+            side[chance.randrange(len(side))] = chance.randrange(256)
+            pair[chance.randrange(2)] = chance.choice([bytes(side), bytes(side[: chance.randrange(len(side))]), bytes(side)])
+        chance.shuffle(trace) if chance.random() < 0.3 else None
+        text = "\n".join(Trace([(pair[0], pair[1]) for pair in trace], [key], "261120").lines())
+        assert text
