@@ -6,7 +6,7 @@
 Everything that a person can do or see is a method here; the browser, the text face and the scripts add nothing of
 their own. What is behind the methods:
 
-    town        the acquirer, the cards, who the device is          plate     what lies on the reader
+    town        the acquirer, the cards, who the device is          places    where the cards are
     wires       the wires that the firmware opens                   faults    what is broken
     assemble    the chips at their ends                             glass     what can be read on the panel
     power       button, plug, crash, the firmware's process         paper     what hangs out, what was torn off
@@ -44,7 +44,7 @@ from emulator.glass import Glass, Seen, squeezed
 from emulator.hands import keys_of
 from emulator.livelog import Entry, LiveLog, describe_answer, describe_command
 from emulator.paper import Paper, Pieces
-from emulator.plate import Plate
+from emulator.places import Places
 from emulator.power import CRASHED, OFF, OFF_S, ON, Power
 from emulator.snapshot import SECTIONS, snapshot
 from emulator.sounds import Sound
@@ -119,7 +119,9 @@ class Device:
             )
             made.callback(self._power.close)
             self._glass = Glass(self.chips.panel)
-            self._plate = Plate(self.chips.reader, self.town.card, lambda: self.changes.touch("cards"))
+            self._places = Places(
+                self.chips.reader, self.chips.chip, self.chips.stripe, self.town.card, lambda: self.changes.touch("cards")
+            )
             self._pieces = Pieces(TORN)
             self._faults = Faults(self.chips.by_part | {"line": self.town})
             self._made = made.pop_all()
@@ -134,6 +136,8 @@ class Device:
 
     def _heard(self, kind: str, text: str) -> None:
         """What a chip or the acquirer tells of itself."""
+        if kind == "card":
+            self.changes.touch("cards")  # one may have left by itself
         if kind in ("iso8583", "apdu", "power"):
             self._log.add(kind, text)
         else:
@@ -199,20 +203,32 @@ class Device:
         self.chips.hands.type(keys)
 
     def tap(self, name: str) -> None:
-        """Puts this card, and no other, on the reader."""
-        self._plate.tap(name)
+        """Puts this card, and no other, on the reader. ValueError here and below: it cannot be done, and why."""
+        self._places.tap(name)
 
     def second_card(self, name: str) -> None:
         """Lays another card beside the one on the reader."""
-        self._plate.second(name)
+        self._places.second(name)
 
     def place(self, name: str) -> None:
         """Lays a card on the reader, beside what lies there. ValueError when there is no room or it lies there."""
-        self._plate.place(name)
+        self._places.place(name)
 
     def remove_card(self, name: str | None = None) -> None:
         """Takes a card, or all of them, off the reader."""
-        self._plate.remove(name)
+        self._places.remove(name)
+
+    def insert(self, name: str) -> None:
+        """Pushes a card into the slot."""
+        self._places.insert(name)
+
+    def pull(self) -> None:
+        """Pulls out what is in the slot; nothing happens when it is empty."""
+        self._places.pull()
+
+    def swipe(self, name: str, badly: bool = False) -> None:
+        """Draws a card through the groove; badly: so that nothing can be read."""
+        self._places.swipe(name, badly)
 
     def fault(self, name: str, on: bool) -> None:
         """Breaks something, or mends it. ValueError names the faults that there are."""
@@ -244,14 +260,18 @@ class Device:
         return picture.png(self.screen.image)
 
     def cards(self) -> list[dict[str, Any]]:
-        """Every card: name, title, masked number, whether it is a bank's, and its place, "shelf" or "reader"."""
-        on_reader = self.on_reader
-        return [card | {"place": "reader" if card["name"] in on_reader else "shelf"} for card in self.town.cards()]
+        """Every card: what `Town.cards` says, and its "place": "shelf", "reader" or "slot"."""
+        return [card | {"place": self._places.of(card["name"])} for card in self.town.cards()]
 
     @property
     def on_reader(self) -> list[str]:
         """The cards that lie on the reader."""
-        return self._plate.names
+        return self._places.on_reader
+
+    @property
+    def in_slot(self) -> str:
+        """The card in the slot, or ""."""
+        return self._places.in_slot
 
     @property
     def leds(self) -> dict[str, bool]:

@@ -11,6 +11,8 @@ FAULTS = (
     ("printer-silent", "printer", "silent"),
     ("line-down", "line", "down"),
     ("reader-silent", "contactless", "silent"),
+    ("chip-gone", "chip", "silent"),
+    ("stripe-gone", "stripe", "silent"),
     ("display-gone", "display", "absent"),
 )
 

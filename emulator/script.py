@@ -17,7 +17,9 @@ broken into lines. A step that fails ends the script: `Failed` names file, line 
 
     keys           digits are typed one by one, `.` is the key 00, names are those of the keys (ENTER CANCEL ...),
                    `PIN:debit` is the PIN of that card
-    fault NAME     paper-out, cover-open, hot, printer-silent, line-down, reader-silent, display-gone, low-paper
+    fault NAME     paper-out, cover-open, hot, printer-silent, line-down, reader-silent, chip-gone, stripe-gone,
+                   display-gone, low-paper
+    swipe NAME     through the groove; `badly`: so that nothing of it can be read
     rule TEXT      what the host does to some message, in the host's own words: emulator/acquirer/rules.py
     stop at POINT  the power goes when the firmware reaches this named point (`drivers/wires.py`)
 """
@@ -101,6 +103,18 @@ class Player:
 
     def remove_card(self) -> None:
         self.device.remove_card()
+
+    def insert(self, name: str) -> None:
+        self.device.insert(name)
+
+    def pull(self) -> None:
+        self.device.pull()
+
+    def swipe(self, name: str) -> None:
+        self.device.swipe(name)
+
+    def swipe_badly(self, name: str) -> None:
+        self.device.swipe(name, badly=True)
 
     def fault(self, name: str) -> None:
         self.device.fault(name, True)
@@ -191,6 +205,10 @@ FORMS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("tap NAME", Player.tap),
     ("second NAME", Player.second),
     ("remove card", Player.remove_card),
+    ("insert NAME", Player.insert),
+    ("pull", Player.pull),
+    ("swipe NAME badly", Player.swipe_badly),
+    ("swipe NAME", Player.swipe),
     ("fault NAME off", Player.mend),
     ("fault NAME", Player.fault),
     ("rule TEXT", Player.rule),

@@ -5,7 +5,8 @@
     screen    {"width", "height", "lines": what can be read, "pixels": a row each, four pixels a hex digit}
     leds      {"1": bool ..}                        sounds   [{"number", "hz", "ms"}]
     paper     {"number", "text", "dots": its length, "torn": numbers of the pieces kept}
-    cards     [{"name", "title", "number": masked, "bank": bool, "place": "shelf" | "reader"}]
+    cards     [{"name", "title", "number": masked, "bank": bool, "acts": of "tap", "insert", "swipe",
+              "group": [Chinese, English], "shows": [Chinese, English], "place": "shelf" | "reader" | "slot"}]
     faults    {name: bool}                          rules    {"now": [text], "examples": [text]}
     stop      the point at which the power will go, or ""
     books     {"postings": [...], "balances_fen": {card: fen}}

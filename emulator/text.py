@@ -8,8 +8,8 @@
     : command
 
 Keys: digits, Enter, Esc (cancel), Backspace, Delete (clear), down, `.` (00). A line that begins with `:` is a step of
-the script language (`script.py`): `:tap debit`, `:remove card`, `:fault paper-out`, `:plug`, `:power on`, `:tear`.
-`:quit` or Ctrl-C ends. The terminal is put back as it was, however this ends.
+the script language (`script.py`): `:tap debit`, `:remove card`, `:insert debit`, `:pull`, `:swipe stripe`,
+`:fault paper-out`, `:plug`, `:power on`, `:tear`. `:quit` or Ctrl-C ends. The terminal is put back as it was, however this ends.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def draw(device: Device, size: tuple[int, int], command: str, answer: str) -> li
     width = len(screen[0])
     lamps = " ".join(_lamp(number, lit) for number, lit in device.leds.items())
     on_reader = " ".join(device.on_reader) or "—"
-    status = fit(f"{POWER[device.power]}  卡 {on_reader}  灯 ", width - 7) + lamps
+    status = fit(f"{POWER[device.power]}  卡 {on_reader}  插卡 {device.in_slot or '—'}  灯 ", width - 7) + lamps
     left = [*screen, status]
     room = rows - len(left) - 2
     told = [entry for entry in device.log if not entry.text.startswith(NOISE)][-max(room, 1) :]
@@ -87,7 +87,7 @@ def draw(device: Device, size: tuple[int, int], command: str, answer: str) -> li
         right += [" " * (paper_width + 2)] * (rows - 2 - len(right))
         left = [a + "  " + b for a, b in zip(left, right, strict=True)]
     left.append(BOLD + fit(answer, columns - 1) + PLAIN)
-    hint = "数字 Enter Esc Backspace Delete ↓ . | :tap debit  :remove card  :tear  :plug  :quit"
+    hint = "数字 Enter Esc Backspace Delete ↓ . | :tap debit  :remove card  :insert debit  :pull  :swipe debit  :tear  :quit"
     left.append(fit(command, columns - 1) if command else DIM + fit(hint, columns - 1) + PLAIN)
     return left
 

@@ -17,14 +17,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from drivers import card_file
+from drivers.key_box import KeyBox
+from drivers.key_file import KeyFile
 from drivers.libcrypto import cleanse
 from drivers.provisioning import COMPONENT_BYTES, PARAMETERS, combine, is_provisioned, provision
 from drivers.store import SqliteStore
+from emulator import showcase
 from emulator.acquirer.books import Books as Ledger
 from emulator.acquirer.core import Acquirer
 from emulator.acquirer.rules import Rules
 from emulator.acquirer.server import Server
 from emulator.cards import shelf
+from firmware.emv import parameter_file
 from firmware.emv.tags import mask_digits
 from firmware.ports import StoreError
 
@@ -43,6 +48,10 @@ EXAMPLES = (
     "card debit decline 41",
     "clear",
 )
+
+
+def _read_only(*_: object) -> None:
+    raise OSError("the vault is only read here")
 
 
 class Books(NamedTuple):
@@ -141,10 +150,24 @@ class Town:
                 "host.port": self.port,
                 "host.tls": False,
             }
-            summary = provision(terminal, settings, components)
+            content = parameter_file.read(card_file.fetch()) | {"keys": self.shelf.authority_rows()}
+            summary = provision(terminal, settings, components, cards=parameter_file.parameters(content))
+            self._tell_exceptions(terminal, content)
         finally:
             cleanse(master, *components)
         self._log("power", f"a new device: terminal {self.terminal_number}, key check value {summary.check_value.hex().upper()}")
+
+    def _tell_exceptions(self, terminal: Path, content: dict[str, Any]) -> None:
+        """The cards of the shelf that are to be refused, as the device keeps them: fingerprints of its own vault."""
+        state, records = KeyFile(terminal, os.urandom).read()
+        box = KeyBox(state, records, os.urandom, _read_only, _read_only)
+        store = SqliteStore(None, {}, terminal)
+        try:
+            listed = content | {"exceptions": [pan for pan, _ in self.shelf.exceptions()]}
+            store.commit(parameter_file.exceptions(listed, box.fingerprint))
+        finally:
+            store.close()
+            box.forget()
 
     def _tell_port(self, terminal: Path) -> None:
         """The acquirer could not have its old port: the device is told the new one, as a technician would."""
@@ -171,12 +194,17 @@ class Town:
         return self.shelf.card(name)
 
     def cards(self) -> list[dict[str, Any]]:
-        """[{"name", "title", "number": masked, "bank": whether it is a bank card}]"""
-        numbers = {card.name: mask_digits(card.pan) for card in self.shelf.bank_cards()}
-        return [
-            {"name": name, "title": self.shelf.card(name).title, "number": numbers.get(name, ""), "bank": name in numbers}
-            for name in self.shelf.names
-        ]
+        """[{"name", "title", "number": masked, "bank": whether it is a bank card, "acts": of "tap", "insert", "swipe",
+        "group", "shows": (Chinese, English) of `showcase.py`}], as they lie on the shelf."""
+        return [self._card_row(self.shelf.card(name)) for name in showcase.order(self.shelf.names)]
+
+    def _card_row(self, card: Any) -> dict[str, Any]:
+        label = showcase.LABELS.get(card.name, showcase.OTHERS)
+        can = (("tap", card.tappable), ("insert", card.insertable), ("swipe", card.swipeable))
+        return {
+            "name": card.name, "title": card.title, "number": mask_digits(card.pan) if card.pan else "", "bank": bool(card.pan),
+            "acts": [act for act, able in can if able], "group": label.group, "shows": label.shows,
+        }  # fmt: skip
 
     def pin(self, name: str) -> str:
         """The card's PIN, for its holder's fingers. ValueError for what has none."""

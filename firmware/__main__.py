@@ -87,10 +87,18 @@ def serve(board: Board, folder: Path) -> int:
     except StoreError as error:
         return store_trouble(assembly, inbox, error)
     machine.tick()
-    assembly.start_rest()
+    go_on(assembly)
     runtime.run(machine, inbox, assembly.ports["clock"], assembly.ports.get("watchdog"))
     assembly.close()
     return 0
+
+
+def go_on(assembly: "Assembly") -> None:
+    """What the first page does without: the other parts, then the card kernels, so that no card has to wait for them."""
+    from firmware import reading
+
+    assembly.start_rest()
+    reading.kernels()
 
 
 def power_on(board: Board, ports: "dict[str, Any]") -> "Machine":

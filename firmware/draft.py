@@ -32,6 +32,7 @@ class Draft:
         self.expiry = ""
         self.entry = "01"  # F22, first two digits
         self.cvm = "none"
+        self.offline_pins = 0  # how often the card has been given one
         self.fallback = False  # the chip could not be read: the stripe may be
         self.finish: Callable[[Reply], Work[Outcome]] | None = None  # a chip in the slot waits for the issuer's answer
         self.pin_block: bytes | None = None

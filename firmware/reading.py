@@ -19,7 +19,7 @@ Source: reference/emv.md a and b; EMV Book 4, 11 (the merchant's side); products
 from binascii import hexlify
 
 from firmware import stripe, verification
-from firmware.emv import ask, contact, contactless
+from firmware.emv import ask
 from firmware.emv.outcome import (
     APPROVED,
     CANCELLED,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.draft import Draft
+    from firmware.emv.card import Flow
     from firmware.emv.settings import Settings
     from firmware.events import Event
     from firmware.tasks import Work
@@ -79,6 +80,13 @@ class Trouble:
         self.why = why
 
 
+def kernels() -> "tuple[Any, Any]":
+    """The modules `emv.contactless` and `emv.contact`, imported by the first who asks: the first page does without them."""
+    from firmware.emv import contact, contactless
+
+    return contactless, contact
+
+
 def readers_of(terminal: "Terminal") -> "tuple[str, ...]":
     """The card readers that the board has and that are not out of order."""
     return tuple([port for port in READERS if terminal.has(port) and terminal.parts.get(port) not in ("failed", "gone")])
@@ -100,7 +108,8 @@ class _Reading:
         self.why = ""
         self.taps = 0
         self.chip_failures = 0
-        if "contactless" in self.readers and not contactless.possible(self.settings, terminal.emv_request(draft)):
+        self.contactless, self.contact = kernels()
+        if "contactless" in self.readers and not self.contactless.possible(self.settings, terminal.emv_request(draft)):
             self.readers = self._without("contactless")
             self.why = "over-limit"
 
@@ -154,7 +163,7 @@ class _Reading:
         terminal, draft = self.terminal, self.draft
         yield Tell("reading")
         self.taps += 1
-        kernel = contactless.tap(self.settings, terminal.emv_request(draft))
+        kernel = self.contactless.tap(self.settings, terminal.emv_request(draft))
         outcome = yield from _Talk(terminal, draft, "contactless", ticket, CARD_ANSWER_MS).go(kernel, None)
         if outcome.status == TRY_AGAIN and self.taps < TAPS:
             yield from removed(terminal, "contactless", ticket)
@@ -191,7 +200,7 @@ class _Reading:
         terminal, draft = self.terminal, self.draft
         yield Tell("inserted")
         talk = _Talk(terminal, draft, "chip", ticket, CHIP_ANSWER_MS)
-        kernel = contact.insert(self.settings, terminal.emv_request(draft))
+        kernel = self.contact.insert(self.settings, terminal.emv_request(draft))
         step = yield from talk.go(kernel, None)
         ended: Any
         if isinstance(step, ask.GoOnline) or step.status == APPROVED:
@@ -317,7 +326,7 @@ class _Talk:
         self.ticket = ticket
         self.answer_ms = answer_ms
 
-    def go(self, kernel: "contactless.Flow", answer: "Any") -> "Work[Any]":
+    def go(self, kernel: "Flow", answer: "Any") -> "Work[Any]":
         """Until the kernel's Outcome, or until it wants to go online (`ask.GoOnline`)."""
         reader = self.terminal.ports[self.port]
         while True:
@@ -392,6 +401,7 @@ def _left_out(terminal: "Terminal", typed: str) -> str:
 
 def _offline_pin(terminal: "Terminal", draft: "Draft", question: "ask.OfflinePin") -> "Work[Any]":
     """A PIN that the card checks: the vault sends it there itself."""
+    draft.offline_pins += 1
     yield Tell(question)
     yield Hold()
     p = terminal.parameter

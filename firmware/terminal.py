@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from firmware.draft import Draft
+    from firmware.emv.torn import Torn
     from firmware.machine import Machine, State
     from firmware.ports import Clock, Display, Vault
     from firmware.tasks import Task, Work
@@ -84,6 +85,7 @@ class Terminal:
         self.power: int | None = None
         self.reports = 0
         self._emv: Settings | None = None
+        self._torn: Torn | None = None
         self._session_open = False
         self._resolving = False
         self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
@@ -230,7 +232,13 @@ class Terminal:
         unpredictable = self.ports["random"].random(4)
         chance = int.from_bytes(self.ports["random"].random(2), "big") % 99
         counter = self.ledger.next_trace()
-        return Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, counter, draft.row.emv_type, chance=chance)
+        request = Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, counter, draft.row.emv_type, chance=chance)
+        if self._torn is None:
+            from firmware.emv.torn import Torn  # with the kernels, not before the first page
+
+            self._torn = Torn()
+        request.torn = self._torn
+        return request
 
     # -- the background: what goes on behind the pages
     def sign_on_behind(self) -> None:

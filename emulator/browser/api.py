@@ -5,7 +5,8 @@
     GET  /api/screen.png         the panel's pixels
     GET  /api/paper.png          the paper that hangs out of the printer; ?torn=n: a piece torn off
     POST /api/keys               {"keys": "01 ENTER"}
-    POST /api/card               {"place": "debit"} | {"remove": true} | {"remove": "debit"}
+    POST /api/card               {"place": "debit"} | {"remove": true} | {"remove": "debit"} on the reader
+                                 {"insert": "debit"} | {"pull": true} in the slot; {"swipe": "debit"} through the groove
     POST /api/power              {"do": "on" | "off" | "plug" | "crash"}
     POST /api/fault              {"name": "paper-out", "on": true} | {"rule": "..."} | {"stop": "commit:done:..."}
                                  an empty stop takes the last one back
@@ -13,7 +14,8 @@
 
 A POST is answered {"ok": true}. What cannot be done is answered with a status and {"error": "..."}: 400 for a body
 that says nothing sensible, 404 for an unknown path, 405 for the wrong method, 409 for something that this device
-cannot do now, 413 and 415 for a body too long or not JSON. `placing` a card on a reader that holds one lays it beside.
+cannot do now, 413 and 415 for a body too long or not JSON. `placing` a card on a reader that holds one lays it beside; a card that is
+elsewhere is taken from there first.
 """
 
 from __future__ import annotations
@@ -84,9 +86,17 @@ def _keys(device: Device, asked: dict[str, Any]) -> None:
 
 
 def _card(device: Device, asked: dict[str, Any]) -> None:
-    if "place" in asked:
-        _only(asked, "place")
-        device.place(_text(asked, "place"))
+    acts: dict[str, Callable[[str], None]] = {"place": device.place, "insert": device.insert, "swipe": device.swipe}
+    for name, act in acts.items():
+        if name in asked:
+            _only(asked, name)
+            act(_text(asked, name))
+            return
+    if "pull" in asked:
+        _only(asked, "pull")
+        if asked["pull"] is not True:
+            raise Refused(400, 'the slot is emptied by {"pull": true}')
+        device.pull()
     elif asked.get("remove") is True:
         _only(asked, "remove")
         device.remove_card()

@@ -37,7 +37,7 @@ from emulator.cards.profile import (
     cdols,
     contact_records,
     profile_bytes,
-)  # fmt: skip
+)
 from firmware.emv import dol, tlv
 
 if TYPE_CHECKING:
@@ -45,11 +45,10 @@ if TYPE_CHECKING:
 
 OK, NOT_FOUND, NO_RECORD, NOT_NOW = b"\x90\x00", b"\x6a\x82", b"\x6a\x83", b"\x69\x85"
 WRONG_LENGTH, WRONG_PLACE, NO_COMMAND, NO_CLASS = b"\x67\x00", b"\x6a\x86", b"\x6d\x00", b"\x6e\x00"
-NO_DATA, NO_FUNCTION, BLOCKED, INVALID = b"\x6a\x88", b"\x6a\x81", b"\x62\x83", b"\x62\x83"
+NO_DATA, NO_FUNCTION, BLOCKED = b"\x6a\x88", b"\x6a\x81", b"\x62\x83"
 PIN_BLOCKED, NOT_PROVEN, WRONG_DATA, UNSAFE = b"\x69\x83", b"\x63\x00", b"\x69\x84", b"\x69\x88"
 
 IDLE, SELECTED, OPEN, ASKED, DONE = "idle", "selected", "open", "asked", "done"
-VERSION_OF = {"unionpay": 0x01, "visa": 0x0A, "mastercard": 0x14}
 
 
 class Application:
@@ -134,6 +133,8 @@ class Application:
         data = _template(command)
         if data is None or len(data) != sum(size for _, size in entries):
             return WRONG_LENGTH
+        if self.profile.options:
+            return bytes.fromhex(self.profile.options)
         if self.stage != SELECTED or self.state.atc >= 0xFFFF:
             return NOT_NOW
         self._hear(entries, data)
@@ -256,7 +257,7 @@ class Application:
         state = self.state
         self.stage = ASKED if kind == ARQC else DONE
         self.values[0x9F36] = state.atc.to_bytes(2, "big")
-        self.values[0x9F10] = risk.issuer_data(self.profile.scheme, VERSION_OF[self.profile.scheme], one, other, state)
+        self.values[0x9F10] = risk.issuer_data(self.profile.scheme, one, other, state)
         made = cryptogram.application_cryptogram(self.profile.scheme, self.key, self.values)
         if self.card.wrong_cryptogram:
             made = bytes(byte ^ 0xFF for byte in made)

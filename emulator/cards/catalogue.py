@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
     applications   profiles;  digits: of its number;  expiry YYMM;  balance_fen at its bank
     service        of stripe and track 2;  faults: attributes of Card;  listed: on the terminal's exception file
-    directory      has 1PAY.SYS.DDF01;  stripe: the text of a swipe where it is not the number's
+    protocol       of its contacts;  directory: it has 1PAY.SYS.DDF01;  damaged: its stripe cannot be read
     """
 
     name: str
@@ -91,6 +91,8 @@ ROWS = (
     Row("wrong-cryptogram", "密文错误 Wrong cryptogram", faults={"wrong_cryptogram": True}),
     # Choosing
     Row("two", "借贷合一 Debit and credit", (debit, credit._replace(priority=2))),
+    Row("first-refuses", "首个应用不可用 First application refuses",
+        (debit._replace(options="6985"), credit._replace(priority=2))),
     Row("confirm", "需持卡人确认 Wants confirmation", _debit(confirm=True)),
     Row("no-directory", "无目录 No directory", (debit._replace(aid=DEBIT + b"\x01", label="DEBIT ONE"),
                                                 debit._replace(aid=DEBIT + b"\x02", label="DEBIT TWO")),

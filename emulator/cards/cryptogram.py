@@ -56,6 +56,8 @@ VERSIONS = {
     ("mastercard", 0x14): Version(1, slice(2, 8), derivation.of_counter),
 }
 
+CHOSEN = {"unionpay": 0x01, "visa": 0x0A, "mastercard": 0x14}  # the version that the emulator's own cards have
+
 
 def mac(key: bytes, data: bytes, padding: int = 2) -> bytes:
     """ISO/IEC 9797-1 algorithm 3, 8 bytes. padding: method 1 (zeros where needed) or 2 (80 and zeros, always)."""

@@ -114,6 +114,11 @@ def key(name: str) -> Key:
 
 def authority_rows() -> "list[dict[str, str]]":
     """The authorities' public keys as rows for `firmware.emv.settings.Settings(keys=...)`, all of kind "test"."""
+    return [dict(row) for row in _authority_rows()]
+
+
+@cache
+def _authority_rows():
     rows = []
     for authority in AUTHORITIES.values():
         if not authority.known:

@@ -56,6 +56,7 @@ class Profile(NamedTuple):
     blocked        the application is blocked from the start
     habit          how its holder is verified by contactless, a key of `quick.HABITS`;  ctq: more of its bits, hex
     document       number of an identity card that the CVM list may ask for (9F61)
+    options        status word that GET PROCESSING OPTIONS is answered with, hex; "" for an answer
     """
 
     aid: bytes
@@ -94,6 +95,7 @@ class Profile(NamedTuple):
     habit: str = "by amount"
     ctq: str = "0000"
     document: str = ""
+    options: str = ""
 
 
 class Holder(NamedTuple):

@@ -54,9 +54,8 @@ def answer(application: "Application") -> bytes:
     proven = bool(profile.quick) and (kind == TC or (kind == ARQC and bool(values[0x9F66][0] & 0x01)))
     values[0x82] = profile_bytes(profile, True)
     values[0x9F36] = state.atc.to_bytes(2, "big")
-    version = {"unionpay": 0x01, "visa": 0x0A}[profile.scheme]
     one = risk.kinds(kind)
-    values[0x9F10] = risk.issuer_data(profile.scheme, version, one, risk.noticed(state, profile), state, quick=True)
+    values[0x9F10] = risk.issuer_data(profile.scheme, one, risk.noticed(state, profile), state, quick=True)
     made = cryptogram.application_cryptogram(profile.scheme, application.key, values)
     if card.wrong_cryptogram:
         made = bytes(byte ^ 0xFF for byte in made)

@@ -17,7 +17,7 @@ byte 3 the scripts. M/Chip has its own; here only its first byte says something.
 Sources: EMV Book 3, 10.8 and Annex C7; VIS 1.5 and PBOC 3.0 part 5 for the CVR, as public descriptions have it.
 """
 
-from emulator.cards.cryptogram import AAC, ARQC, TC
+from emulator.cards.cryptogram import AAC, ARQC, CHOSEN, TC
 from emulator.cards.profile import Profile
 
 NOT_ASKED = 0x80  # of the second cryptogram, in the CVR
@@ -98,8 +98,9 @@ def second(asked: int, state: State, profile: Profile, answered: bool, proven: b
     return AAC if over or is_new(state, profile) else TC
 
 
-def issuer_data(scheme: str, version: int, one: int, other: int, state: State, quick: bool = False) -> bytes:
+def issuer_data(scheme: str, one: int, other: int, state: State, quick: bool = False) -> bytes:
     """9F10. one, other: CVR bytes 1 and 2."""
+    version = CHOSEN[scheme]
     scripts = min(state.scripts, 15) << 4 | (0x08 if state.script_failed else 0)
     if scheme == "mastercard":
         return bytes((0x01, version, one & 0xF0, 0, 0, other, scripts, 0)) + bytes(10)

@@ -99,7 +99,7 @@ def run(
     data.said[0x82] = said[0x82]
     if data.profile(2, EMV_MODE) and not kernel2_terms.configured(data, kernel2_terms.NO_EMV_MODE):
         if torn is None:
-            torn = getattr(request, "torn", None)
+            torn = request.torn
         return (yield from Tap(data, selected, Torn(0) if torn is None else torn).run(said))
     if kernel2_terms.configured(data, kernel2_terms.NO_STRIPE_MODE):
         raise card.Ended("no-mode")

@@ -23,8 +23,8 @@ Sources: EMV Book A, 9.4 (messages) and Book B, 3.5 (outcomes); Book 4, 6.3 (con
 
 from binascii import hexlify
 
-from firmware.emv import tags as dictionary
 from firmware.emv import tlv
+from firmware.money import masked
 
 ONLINE = "online"
 APPROVED = "approved"
@@ -137,6 +137,8 @@ class Outcome:
 
     def hex_of(self, tag: int) -> str:
         """An object in upper-case hex for a slip, "" when it is not there. Raises ValueError for a card number or a secret."""
+        from firmware.emv import tags as dictionary  # not before the first card: this module's names are used sooner
+
         if tag in dictionary.NUMBERS or tag in dictionary.SECRETS:
             raise ValueError("tag %X is not for paper" % tag)
         return hexlify(self.tags.get(tag, b"")).decode().upper()
@@ -148,5 +150,5 @@ class Outcome:
 
     def __repr__(self) -> str:
         return "Outcome(%s, %s, cvm %s, %s %s)" % (
-            self.status, self.why, self.cvm, dictionary.mask_digits(self.pan) or "no card number", self.aid
+            self.status, self.why, self.cvm, masked(self.pan) or "no card number", self.aid
         )  # fmt: skip

@@ -39,6 +39,10 @@ from binascii import unhexlify
 
 from firmware.emv import authority
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.emv.torn import Torn
+
 # name: (default, what it does)
 SWITCHES = {
     "pse": (True, "the card's directory is asked for; off: every application of the terminal is tried by name"),
@@ -195,6 +199,7 @@ class Request:
     date            "YYMMDD"                                   time        "HHMMSS", both local
     unpredictable   4 bytes                                    counter     0 .. 99999999, 9F41: the trace number
     kind            two digits, 9C: "00" goods, "01" cash, "09" goods with cashback, "20" refund, "31" balance
+    torn            the terminal's log of torn transactions (`torn.Torn`), or None
     chance          0 .. 98, drawn for this transaction: random selection for online takes it below the target percentage
     """
 
@@ -219,6 +224,7 @@ class Request:
         self.kind = kind
         self.unpredictable = bytes(unpredictable)
         self.chance = chance
+        self.torn: Torn | None = None
         self.tags: dict[int, bytes] = {
             0x9F02: bcd("%012d" % amount_fen),
             0x9F03: bcd("%012d" % other_fen),

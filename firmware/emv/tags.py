@@ -14,7 +14,7 @@ Annex A, as far as public decoders name it.
 
 from binascii import hexlify
 
-from firmware.emv import meanings, tlv
+from firmware.emv import tlv
 
 CARD, TERMINAL, ISSUER = "card", "terminal", "issuer"
 
@@ -292,6 +292,8 @@ def is_constructed(tag: int) -> bool:
 
 def words(tag: int, value: bytes, scheme: str = "") -> "list[str]":
     """What a value means, in words; [] where nothing is known."""
+    from firmware.emv import meanings  # long tables, for people: a payment needs none of them
+
     return meanings.words(tag, value, scheme)
 
 

@@ -54,7 +54,7 @@ def request(terminal: "Terminal", draft: "Draft", trace: str) -> "tuple[str, Fie
             fields[35] = card.track2
         if card.track3:
             fields[36] = card.track3
-        if card.tags:
+        if card.tags and card.entry != CONTACTLESS_STRIPE:  # in stripe mode the code is in the track
             fields[55] = card.field55(unionpay.ONLINE_TAGS)
     if draft.pin_block:
         fields[26] = unionpay.PIN_CAPTURE
@@ -117,7 +117,7 @@ def kept_of_chip(card: "Outcome", cryptogram: str = "") -> "Record":
     if not cryptogram and card.hex_of(0x9F26):
         cryptogram = CRYPTOGRAMS[card.tags.get(0x9F27, b"\x80")[0] >> 6] + ":" + card.hex_of(0x9F26)
     return {
-        "reversal55": hexlify(card.field55(unionpay.REVERSAL_TAGS)).decode(),
+        "reversal55": "" if card.entry == CONTACTLESS_STRIPE else hexlify(card.field55(unionpay.REVERSAL_TAGS)).decode(),
         "cryptogram": cryptogram,
         "chip": chip_lines(card, cryptogram),
     }

@@ -239,7 +239,7 @@ class ChooseApplication(CardPage):
     def screen(self) -> Screen:
         title = "choose.again" if self.tried else "choose.title"
         if self.single:
-            return Screen(title, ("choose.single", ("", self.names[0])), keys=OK_CANCEL)
+            return Screen(title, (("choose.single", ("", self.names[0])),), keys=OK_CANCEL)
         shown = self.names[self.first : self.first + self.ROWS]
         return Screen(title, menu=[(str(at + 1), ("", name[:16])) for at, name in enumerate(shown)])
 
@@ -280,7 +280,9 @@ class ChipPin(CardPage):
     def screen(self) -> Screen:
         draft = self.draft
         hint: Wording = "pin.bypass_hint" if self.terminal.parameter("pin.bypass") else "pin.prompt"
-        if self.left is not None and self.left < 3:
+        if self.offline and draft.offline_pins > 1 and self.left is not None:
+            hint = ("pin.wrong", self.left)
+        elif self.left is not None and self.left < 3:
             hint = ("pin.left", self.left)
         return Screen(draft.row.title, (hint, ("pin.typed", ("", "*" * self.count))), big=big(draft), keys=OK_CANCEL)
 

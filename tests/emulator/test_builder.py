@@ -40,6 +40,7 @@ INSERTED = {
     "pin-blocked": ("approved", "host", "420300", ["OnlinePin", "GoOnline"]),
     "last-try": ("approved", "host", "410302", ["OfflinePin", "GoOnline"]),
     "two": ("approved", "host", "420300", ["Choose", "OnlinePin", "GoOnline"]),
+    "first-refuses": ("approved", "host", "420300", ["Choose", "Choose", "OnlinePin", "GoOnline"]),
     "confirm": ("approved", "host", "420300", ["Choose", "OnlinePin", "GoOnline"]),
     "no-directory": ("approved", "host", "420300", ["Choose", "OnlinePin", "GoOnline"]),
     "blocked-card": ("end-application", "card-blocked", "3F0000", []),

@@ -8,7 +8,7 @@ from firmware.emv import certificates, oda, rsa, tlv
 from firmware.emv.card import Ended
 from firmware.emv.data import Data
 from firmware.emv.settings import Request
-from tests.card_settings import UNIONPAY_ROWS, card_settings
+from tests.card_settings import card_settings
 from tests.firmware.test_tlv import vectors
 from tests.portable.plain_keys import (
     LARGE,
@@ -65,65 +65,7 @@ def generated(key=SMALL, before=b"PDOL and CDOL", identifier="80", cryptogram="A
     return tlv.encode([(0x77, raw + signature)])
 
 
-# The public vectors
-
-
-def vector_data(given):
-    key = given["capk"]
-    rows = []
-    if key:
-        digest = hashlib.sha1(hexes(key["rid"] + key["index"] + key["modulus"] + key["exponent"])).hexdigest()
-        rows.append(dict(key, hash=digest, kind="test"))
-    settings = card_settings([dict(UNIONPAY_ROWS[0], ddol=given.get("ddol", ""))], keys=rows)
-    data = Data(settings, Request(0, given["9A"], "120000", hexes(given.get("9F37", "00000000")), 1))
-    data.choose(settings.applications[0])
-    for name, value in given.items():
-        if value is not None and name not in ("capk", "9A", "9F37", "9F02", "5F2A", "9F66", "gac_response"):
-            if name == name.upper() and (len(name) == 2 or name.startswith(("5F", "9F"))):
-                data.said[int(name, 16)] = hexes(value)
-    for name in ("9F02", "5F2A"):
-        if name in given:
-            data.told[int(name, 16)] = hexes(given[name])
-    data.said[0x8F] = hexes(given.get("8F") or key["index"])
-    data.said[0x84] = hexes((key or {"rid": "AFFFFFFFFF"})["rid"] + "1234")
-    data.static = hexes(given["records_static"])
-    return data
-
-
-def run_vector(case):
-    """(whether it held, the data)"""
-    given, kind = case["inputs"], case["kind"]
-    data = vector_data(given)
-    if kind == "sda":
-        oda.static(data)
-        return not data.has_tvr(1, 0x40), data
-    if kind == "dda":
-        commands = authenticate(data, answer=tlv.encode([(0x80, hexes(given["9F4B"]))]) + OK)
-        assert all(command == hexes("00880000 04" + given["ddol_data"] + "00") for command in commands)
-        return not data.has_tvr(1, 0x08), data
-    if kind == "cda":
-        key = oda.combined_key(data)
-        assert key is not None and bits(data) == (0, 0)
-        before = hexes(given["pdol_data"] + given["cdol1_data"])
-        return oda.combined(data, key, hexes(given["gac_response"]), before), data
-    assert kind == "fdda"
-    return oda.fast(data), data
-
-
-def test_the_public_vectors_come_out_as_they_say():
-    cases = vectors("oda_vectors.json")["cases"]
-    for case in cases:
-        held, data = run_vector(case)
-        expected = case["expected"]
-        assert held == expected["result"].endswith("ok"), case["id"]
-        assert bool(data.tsi[0]) == (case["kind"] != "fdda")
-        wanted = sum(int(bit.split(":")[1], 16) for bit in expected.get("tvr_set", ()))
-        assert data.tvr[0] & ~0x02 == wanted and not any(data.tvr[1:]), case["id"]
-        assert data.has_tvr(1, 0x02) == (case["kind"] == "sda")
-        for name, tag in (("dac_9F45", 0x9F45), ("icc_dynamic_number_9F4C", 0x9F4C), ("ac_9F26", 0x9F26)):
-            if name in expected:
-                assert data.said[tag] == hexes(expected[name]), case["id"]
-    assert len(cases) == 23
+# The public vectors are run in tests/portable/test_oda_vectors.py; this is a whole card.
 
 
 def test_a_recorded_card_authenticates_itself():

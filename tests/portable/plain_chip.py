@@ -149,7 +149,8 @@ class PlainChip:
         if command[2] & 0x10 and kind & 0xC0:
             digest = hashlib.sha1(self.sent + tlv.encode(objects)).digest()
             rest = bytes((kind,)) + cryptogram + (digest if self.signs else bytes(20))
-            objects.append((0x9F4B, dynamic_signature(SMALL, UNPREDICTABLE, rest=rest)))
+            # Its lists of data for a cryptogram end with the terminal's unpredictable number.
+            objects.append((0x9F4B, dynamic_signature(SMALL, command[-5:-1], rest=rest)))
         else:
             objects.append((0x9F26, cryptogram))
         return ok([(0x77, objects)])

@@ -10,7 +10,7 @@ turned round. What is tested here is that the whole terminal runs, not how it en
 """
 
 import json
-from binascii import hexlify
+from binascii import hexlify, unhexlify
 from hashlib import sha256
 from heapq import heappop, heappush
 
@@ -21,6 +21,8 @@ from firmware.ports import StoreFull
 from firmware.states import catalogue
 from firmware.terminal import Terminal
 from tests.portable.plain_card import PlainCard
+from tests.portable.plain_keys import authority_row
+from tests.portable.plain_settings import TERMINAL_DATA, UNIONPAY_ROWS
 
 START_S = 1795142040  # 2026-11-20 02:34 UTC
 TERMINAL, MERCHANT = "KF000001", "898110153310001"
@@ -30,6 +32,9 @@ SETTINGS = (
     ("merchant.name", "开付小店"),
     ("host.address", "host"),
     ("host.port", 8583),
+    ("emv.aids", UNIONPAY_ROWS),
+    ("emv.terminal", TERMINAL_DATA),
+    ("emv.keys", [authority_row()]),
 )
 PASSWORDS = (("01", "0000"), ("00", "123456"), ("99", "12345678"))
 LENGTHS = {"00": 6, "99": 8}
@@ -132,6 +137,9 @@ class Vault:
     def unseal(self, ticket, sealed):
         self._answer(ticket, events.VAULT_DONE, bytes([b ^ 0x5A for b in sealed]))
 
+    def fingerprint(self, ticket, data):
+        self._answer(ticket, events.VAULT_DONE, digest(b"who", data)[:16])
+
     def is_factory(self, operator):
         return self.passwords.get(operator) == dict(PASSWORDS).get(operator, "0000")
 
@@ -150,6 +158,24 @@ class Vault:
             if len(self.typed) < minimum:
                 return None
             return (events.SECRET_READY, digest(b"pin", self.typed.encode(), pan.encode())[:8])
+
+        self._enter(ticket, maximum, finish)
+
+    def verify_pin(self, ticket, minimum, maximum, kind, key, challenge):
+        assert kind == "plaintext" and key is None
+
+        def said(answer):
+            told = (events.SECRET_STOPPED, "lost") if answer is None else (events.SECRET_READY, answer[-2] << 8 | answer[-1])
+            self._answer(ticket, told[0], told[1])
+
+        def finish():
+            if not self.typed:
+                return (events.SECRET_STOPPED, "bypass")
+            if minimum <= len(self.typed):
+                digits = "2%X%s" % (len(self.typed), self.typed)
+                self.shop.keypad.give_back()
+                self.shop.slot.carry(unhexlify("0020008008" + digits + "F" * (16 - len(digits))), said)
+            return None
 
         self._enter(ticket, maximum, finish)
 
@@ -287,6 +313,75 @@ class Reader:
         self.card = None
 
 
+class Slot(Reader):
+    """A chip that is put in with its contacts, and stays in until it is pulled."""
+
+    def __init__(self, shop):
+        Reader.__init__(self, shop)
+        self.leaving = 0
+
+    @property
+    def present(self):
+        return self.card is not None
+
+    def place(self, card):
+        self.card = card
+        if self.ticket:
+            self.shop.post(Event(events.CARD_FOUND, self.ticket, "T=0"))
+
+    def pull(self):
+        self.card = None
+        if self.leaving:
+            self.shop.post(Event(events.CARD_GONE, self.leaving, None))
+        self.leaving = 0
+
+    def activate(self, ticket):
+        self.leaving = 0
+        self.ticket = ticket
+        if self.card is not None:
+            self.place(self.card)
+
+    def transmit(self, ticket, apdu):
+        reply = self.card.apdu(apdu) if self.card is not None else None
+        if reply is None:
+            self.pull()
+            self.shop.later(5, lambda: self.shop.post(Event(events.CARD_LOST, ticket, "removed")))
+        else:
+            self.shop.later(5, lambda: self.shop.post(Event(events.CARD_REPLY, ticket, reply)))
+
+    def release(self, ticket):
+        self.ticket = 0
+        self.leaving = ticket
+        if self.card is None:
+            self.shop.later(5, self.pull)
+
+    def cancel(self, ticket):
+        self.ticket = self.leaving = 0
+
+    def carry(self, apdu, done):
+        done(self.card.apdu(apdu) if self.card is not None else None)
+
+
+class Stripe:
+    """A stripe is text."""
+
+    state = "ready"
+
+    def __init__(self, shop):
+        self.shop = shop
+        self.ticket = 0
+
+    def swipe(self, text):
+        if self.ticket:
+            self.shop.post(Event(events.CARD_SWIPED, self.ticket, text))
+
+    def activate(self, ticket):
+        self.ticket = ticket
+
+    def cancel(self, ticket):
+        self.ticket = 0
+
+
 class Link:
     """Carries whole frames to `shop.host`. lose: so many answers are lost on their way, after the host has booked."""
 
@@ -325,12 +420,18 @@ class Link:
 
 
 class Host:
-    """Signs on, books, undoes. books: trace -> fen of what stands; decline: the code of the next answer, or ""."""
+    """Signs on, books, undoes.
+
+    books: trace -> fen of what stands; decline: the code of the next answer, or ""; issuer: field 55 of answers to a sale;
+    sale: the fields of the last sale that was asked for
+    """
 
     def __init__(self):
         self.codec = unionpay.codec()
         self.books = {}
         self.decline = ""
+        self.issuer = b""
+        self.sale = {}
         self.seen = []
 
     def answer(self, packet):
@@ -348,8 +449,12 @@ class Host:
         elif mti != "0820":
             assert fields[64] == mac(asked.body[:-8])
             reply[39] = self.book(mti, fields)
-            if mti == "0200" and reply[39] == "00":
-                reply[38] = "A12345"
+            if mti == "0200":
+                self.sale = fields
+                if reply[39] == "00":
+                    reply[38] = "A12345"
+                if self.issuer:
+                    reply[55] = self.issuer
             reply[64] = bytes(8)
         body = self.codec.pack(unionpay.reply_to(mti), reply)
         if 64 in reply:
@@ -419,11 +524,13 @@ class Shop:
         self.display = Display()
         self.printer = Printer(self)
         self.reader = Reader(self)
+        self.slot = Slot(self)
+        self.stripe = Stripe(self)
         self.link = Link(self)
         self.log = Log()
         self.ports = {
-            "display": self.display, "keypad": self.keypad, "contactless": self.reader, "vault": self.vault,
-            "printer": self.printer, "link": self.link, "store": self.store,
+            "display": self.display, "keypad": self.keypad, "contactless": self.reader, "chip": self.slot,
+            "stripe": self.stripe, "vault": self.vault, "printer": self.printer, "link": self.link, "store": self.store,
             "clock": Clock(self), "random": Chance(), "text": Text(), "log": self.log,
         }  # fmt: skip
         self.board = {"name": "plain", "parameters": {"operators.force_change": False, "language": language}}
@@ -441,14 +548,16 @@ class Shop:
         self.on_ms = self.ms
         self.terminal = Terminal(self.ports, self.board)
         self.machine = catalogue.power_on(self.terminal, True)
-        self.post(Event(events.PART, 0, ("contactless", "ready")))
+        for port in ("contactless", "chip", "stripe"):
+            self.post(Event(events.PART, 0, (port, "ready")))
 
     def plug(self):
         """No power: what was not in the store is gone."""
         self.events = []
         self.plans = []
         self.keypad.give_back()
-        self.reader.cancel(0)
+        for port in (self.reader, self.slot, self.stripe):
+            port.cancel(0)
         self.link.open = []
         self.vault.ticket = 0
         self.machine = None
@@ -505,6 +614,14 @@ class Shop:
     def tap(self, card=None):
         self.until("PresentCard")
         self.reader.place(card or PlainCard())
+
+    def insert(self, chip):
+        self.until("PresentCard")
+        self.slot.place(chip)
+
+    def swipe(self, text):
+        self.until("PresentCard")
+        self.stripe.swipe(text)
 
     def log_in(self):
         self.until("Login")

@@ -4,9 +4,13 @@ import json
 from binascii import unhexlify
 
 from firmware import events
+from firmware.emv import tlv
 from firmware.events import Event
-from tests.portable.plain_card import NUMBER, PlainCard
+from tests.portable.plain_card import NUMBER, PlainCard, hexes
+from tests.portable.plain_chip import ARQC, ASKED, PlainChip
 from tests.portable.plain_ports import Shop
+
+SWIPED = "6212345678901232=3012%s0000000000?"
 
 
 def open_shop(language="en"):
@@ -32,6 +36,26 @@ def sell(shop, amount="1234", pin=""):
     shop.type("ENTER")
     shop.until("Menu")
     return "Approved"
+
+
+def take_slip(shop):
+    """Both copies, up to the menu."""
+    shop.until("NextCopy")
+    shop.type("ENTER")
+    shop.until("Menu")
+
+
+def sell_by_chip(shop, chip, pin="", amount="1234"):
+    """A sale up to the wish to take the card out; then it is pulled."""
+    shop.choose(1)
+    shop.type(amount + " ENTER")
+    shop.insert(chip)
+    if pin:
+        shop.until("ChipPin")
+        shop.run(100)
+        shop.type(pin + " ENTER")
+    shop.until("TakeCard")
+    shop.slot.pull()
 
 
 def standing(shop):
@@ -66,6 +90,98 @@ def test_a_pin_is_asked_for_above_the_limit_only():
     assert sell(shop, "100000") == "Approved"
     assert sell(shop, "100001", "135246") == "Approved"
     assert [record["pin"] for record in shop.terminal.ledger.newest(2)] == [True, False]
+
+
+def test_a_chip_that_signs_is_proven_asked_for_online_and_told_what_the_issuer_says():
+    shop = open_shop()
+    shop.host.issuer = tlv.encode([(0x91, hexes("B9814EF5DE5213D43030")), (0x72, hexes("8604 84240000"))])
+    chip = PlainChip("cda", (ARQC, ASKED))
+    sell_by_chip(shop, chip)
+    take_slip(shop)
+    assert standing(shop) == shop.host.books and list(shop.host.books.values()) == [1234]
+    told = dict(tlv.decode(shop.host.sale[55]))
+    assert (told[0x95], told[0x9F27], told[0x9F34]) == (hexes("0000008000"), b"\x80", hexes("5F0302"))
+    assert len(chip.commands(0xAE)) == 2 and chip.commands(0x82) and chip.commands(0x84) == []
+    assert chip.commands(0x24), "the issuer's script"
+
+
+def test_a_chip_whose_signature_is_wrong_takes_no_money():
+    shop = open_shop()
+    chip = PlainChip("cda", (ARQC, ASKED))
+    chip.signs = False
+    sell_by_chip(shop, chip)
+    shop.until(("CardTrouble", "Declined"))
+    assert shop.host.books == {} and standing(shop) == {}
+
+
+def test_the_holder_of_a_chip_types_the_pin_for_the_card_itself():
+    shop = open_shop()
+    chip = PlainChip("dda")
+    chip.change(0x8E, hexes("0000000000000000 0100 1F00"))
+    sell_by_chip(shop, chip, "135246")
+    take_slip(shop)
+    assert chip.commands(0x20) == [hexes("0020008008 26135246FFFFFFFF")]
+    assert dict(tlv.decode(shop.host.sale[55]))[0x9F34] == hexes("010002")
+    assert "135246" not in "".join(shop.log.lines + shop.printer.paper)
+
+
+def test_a_chip_that_is_pulled_before_it_has_answered_takes_no_money():
+    whole = PlainChip("dda")
+    shop = open_shop()
+    sell_by_chip(shop, whole)
+    take_slip(shop)
+    sold = standing(shop)
+    last = whole.log.index(whole.commands(0xAE)[0])
+    for number in range(last + 1):
+        chip = PlainChip("dda")
+        chip.instead[number] = None
+        shop.choose(1)
+        shop.type("1234 ENTER")
+        shop.insert(chip)
+        shop.until(("ReadChip", "CardTrouble"))
+        shop.until(("PresentCard", "CardTrouble"))
+        shop.type("CANCEL ENTER")
+        shop.until("Menu")
+        assert standing(shop) == shop.host.books == sold, number
+
+
+def test_a_stripe_is_sold_online_and_a_chip_card_has_to_be_inserted():
+    shop = open_shop()
+    shop.choose(1)
+    shop.type("1234 ENTER")
+    shop.swipe((";" + SWIPED % "201").encode())
+    shop.run(100)
+    assert shop.state == "PresentCard" and "insert" in shop.text.lower(), shop.text
+    shop.swipe((";" + SWIPED % "101").encode())
+    shop.until(("EnterPin", "PrintSlip"))
+    if shop.state == "EnterPin":
+        shop.run(100)
+        shop.type("135246 ENTER")
+    take_slip(shop)
+    assert standing(shop) == shop.host.books and list(shop.host.books.values()) == [1234]
+    assert shop.host.sale[22][:2] == "02" and shop.host.sale[35].startswith("6212345678901232") and 55 not in shop.host.sale
+
+
+def test_a_chip_that_does_not_answer_may_be_swiped():
+    shop = open_shop()
+    shop.choose(1)
+    shop.type("1234 ENTER")
+    for _ in range(2):
+        dead = PlainChip()
+        dead.instead[0] = dead.instead[1] = b"\x6f\x00"
+        dead.directory = False
+        dead.names = {}
+        shop.insert(dead)
+        shop.run(3000)
+        shop.slot.pull()
+        shop.run(100)
+    shop.swipe((";" + SWIPED % "201").encode())
+    shop.until(("EnterPin", "PrintSlip"))
+    if shop.state == "EnterPin":
+        shop.run(100)
+        shop.type("135246 ENTER")
+    take_slip(shop)
+    assert list(shop.host.books.values()) == [1234] and 55 not in shop.host.sale
 
 
 def test_a_wrong_password_counts_down_and_survives_a_restart():

@@ -207,7 +207,8 @@ TEXT = {
     "refer.what": "请致电发卡行",
     "refer.do": "同意确认 不同意取消",
     # PIN
-    "pin.left": "密码错 还可试%d次",
+    "pin.wrong": "密码错 还可试%d次",
+    "pin.left": "请输密码 还剩%d次",
     "pin.prompt": "请输入卡密码",
     "pin.bypass_hint": "请输密码 无则按确认",
     "pin.typed": "密码: %s",
