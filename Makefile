@@ -16,7 +16,7 @@ READY_TO_TEST := .venv/ready-to-test
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: help setup run demo test lint mpy pytest diagram fixtures screenshot bench campaign-cuts clean
+.PHONY: help setup run demo test lint mpy pytest diagram fixtures screenshot bench campaign-cuts campaign-fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -66,6 +66,9 @@ bench: $(READY_TO_TEST) ## our figures beside the peers', in one table; ARGS="co
 
 campaign-cuts: $(READY_TO_TEST) ## the power cut at every point and at 50 random moments; ARGS="--count 200"
 	@$(PY) -m tests.campaign_cuts $(ARGS)
+
+campaign-fuzz: $(READY_TO_TEST) ## 20,000 transactions with cards that lie; ARGS="--count 1000", or --seed N for one again
+	@$(PY) -m tests.campaign_fuzz $(ARGS)
 
 clean: ## .venv, caches and what the targets built
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build

@@ -1,4 +1,4 @@
-"""Gives a device its identity: who it is for the host, where the host is, and the master key.
+"""Gives a device its identity: who it is for the host, where the host is, the master key, and which cards it takes.
 
 The key comes in two components or more that different people hold; the key is their XOR, so that one of them knows
 nothing. The check value (first 4 bytes of E(key, eight zero bytes)) is what people compare.
@@ -7,7 +7,10 @@ What is written, in this order, so that a power cut at any point leaves a device
 
     1  parameter terminal.number is deleted, if there was one
     2  the vault is made anew: master key, own keys, the factory's operators
-    3  all parameters, in one commit
+    3  all parameters and the exception file, in one commit
+
+Card data come from the caller, who has checked them (`firmware.emv.parameter_file`): a device without any says at its start
+that it has none. A card number of the exception file is kept only as the vault's fingerprint of it.
 
 A device that has both a vault and terminal.number is provisioned; it is done again only on request, and never while
 the ledger holds an open transaction: its reversal needs the keys and the numbers that it was sent with. Where the keys
@@ -24,24 +27,29 @@ from collections.abc import Sequence
 
 from drivers import vault_software
 from drivers.cup_keys import check_value
-from drivers.key_box import COST
+from drivers.key_box import COST, Refused
 from drivers.libcrypto import cleanse
 from drivers.store import FILE as STORE_FILE
 from drivers.store import SqliteStore
 
 PARAMETERS = "parameters"  # the store's table: key = name, value = JSON in UTF-8
 TRANSACTIONS, OPEN = "transactions", "open"
+EXCEPTIONS = "exceptions"  # the store's table: key = fingerprint in hex
+APPLICATIONS = "emv.aids"  # without it a device takes no card
 NUMBERS = ("terminal.number", "merchant.number")
 COMPONENT_BYTES = 16
 
-Summary = namedtuple("Summary", ("check_value", "again"))
+Summary = namedtuple("Summary", ("check_value", "again", "forgotten"))
 Setting = namedtuple("Setting", ("name", "kind", "default", "check", "wanted"))
 
 NEEDED = object()  # a setting without default
 
 
 class ProvisioningError(Exception):
-    """why: "setting", "component", "provisioned" or "open"; detail: which, and what would be right; never a key."""
+    """why: "setting", "component", "provisioned", "open" or "keys" (there are none yet to keep an exception file under);
+
+    detail: which, and what would be right; never a key.
+    """
 
     def __init__(self, why: str, detail: str = "") -> None:
         super().__init__("%s: %s" % (why, detail) if detail else why)
@@ -135,13 +143,15 @@ def provision(
     random=os.urandom,
     cost: int = COST,
     cards: "dict | None" = None,
+    exceptions: "Sequence[str] | None" = None,
 ) -> "Summary":
     """Makes the device in `folder`, a new one or, with `again`, one that was provisioned before.
 
-    settings: {name: value} for SETTINGS; components: 16 bytes each; cards: {parameter: value} of a technician's file, which
-    the caller has checked (`firmware.emv.parameter_file`). -> Summary(check value of the master key, whether
-    there was something to replace). Raises ProvisioningError; StoreError when a running terminal owns the folder, or
-    the store is damaged; OSError; CryptoError. Nothing is written before all of it is known to be good.
+    settings: {name: value} for SETTINGS; components: 16 bytes each; cards, exceptions: as of `card_rows`. -> Summary(check
+    value of the master key, whether there was something to replace, how many cards of the exception file were lost with
+    the keys that they were kept under). Raises ProvisioningError; StoreError when a running
+    terminal owns the folder, or the store is damaged; OSError; CryptoError. Nothing is written before all of it is known
+    to be good.
     """
     settings = checked_settings(settings)
     master = combine(components)
@@ -160,13 +170,58 @@ def provision(
             if was:
                 store.commit([(PARAMETERS, first, None, None)])
             vault_software.create(folder, master, random, cost)
-            written = {**(cards or {}), **settings}
-            store.commit([(PARAMETERS, name, _json(value), None) for name, value in written.items()])
-            return Summary(check_value(master), was)
+            forgotten = 0 if keys == "ready" or exceptions is not None else len(store.range(EXCEPTIONS))
+            # Marks that were made with lost keys fit no card any more.
+            rows = card_rows(store, folder, cards or {}, [] if forgotten else exceptions)
+            store.commit(rows + [(PARAMETERS, name, _json(value), None) for name, value in settings.items()])
+            return Summary(check_value(master), was, forgotten)
         finally:
             store.close()
     finally:
         cleanse(master)
+
+
+def has_cards(folder: "str | os.PathLike") -> bool:
+    """Whether the device in `folder` has been told which cards it takes. Raises StoreError."""
+    if not os.path.exists(os.path.join(folder, STORE_FILE)):
+        return False
+    store = SqliteStore(None, {}, folder, read_only=True)
+    try:
+        return store.get(PARAMETERS, APPLICATIONS) is not None
+    finally:
+        store.close()
+
+
+def load_cards(folder: "str | os.PathLike", cards: dict, exceptions: "Sequence[str] | None" = None) -> None:
+    """Other card data for a provisioned device that is switched off: all of it, or nothing.
+
+    As of `card_rows`. Raises ProvisioningError("keys"); StoreError, also when a running terminal owns the folder; OSError;
+    CryptoError.
+    """
+    store = SqliteStore(None, {}, folder)
+    try:
+        store.commit(card_rows(store, folder, cards, exceptions))
+    finally:
+        store.close()
+
+
+def card_rows(store: SqliteStore, folder: "str | os.PathLike", cards: dict, exceptions: "Sequence[str] | None") -> "list[tuple]":
+    """Rows for `commit` that make these the device's card data.
+
+    cards: {parameter: value}, checked by the caller; what it does not name stays. exceptions: the numbers of the whole
+    exception file; None: the old one stays. Raises ProvisioningError("keys"), StoreError, OSError, CryptoError.
+    """
+    rows = [(PARAMETERS, name, _json(value), None) for name, value in cards.items()]
+    if exceptions is None:
+        return rows
+    try:
+        marks = vault_software.fingerprints(folder, [number.encode() for number in exceptions]) if exceptions else []
+    except Refused as refused:
+        raise ProvisioningError("keys") from refused
+    listed = {mark.hex() for mark in marks}
+    gone = [who for who, _ in store.range(EXCEPTIONS) if who not in listed]
+    rows += [(EXCEPTIONS, who, None, None) for who in gone]
+    return rows + [(EXCEPTIONS, who, b"1", None) for who in sorted(listed)]
 
 
 def _json(value):

@@ -84,7 +84,7 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
     ("有故障的卡", "Faulty", (
         ("chip-dead", "芯片失效：两次后改刷卡", "dead chip: after two tries, swipe it"),
         ("chip-refuses", "首次密文应答 6985：改刷卡", "refuses its first cryptogram: swipe it"),
-        ("first-refuses", "XX", "YY"),
+        ("first-refuses", "首个应用不可用，换下一个", "its first application refuses: the next one"),
         ("broken", "芯片乱答", "its chip talks nonsense"),
         ("torn", "总是拿开太早", "always leaves too early"),
         ("slow", "很慢，但能成功", "slow, and goes through"),

@@ -18,10 +18,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from drivers import card_file
-from drivers.key_box import KeyBox
-from drivers.key_file import KeyFile
 from drivers.libcrypto import cleanse
-from drivers.provisioning import COMPONENT_BYTES, PARAMETERS, combine, is_provisioned, provision
+from drivers.provisioning import (
+    COMPONENT_BYTES,
+    PARAMETERS,
+    ProvisioningError,
+    combine,
+    has_cards,
+    is_provisioned,
+    load_cards,
+    provision,
+)
 from drivers.store import SqliteStore
 from emulator import showcase
 from emulator.acquirer.books import Books as Ledger
@@ -48,10 +55,6 @@ EXAMPLES = (
     "card debit decline 41",
     "clear",
 )
-
-
-def _read_only(*_: object) -> None:
-    raise OSError("the vault is only read here")
 
 
 class Books(NamedTuple):
@@ -89,6 +92,7 @@ class Town:
             self._make_terminal(terminal)
         else:
             self._tell_port(terminal)
+            self._tell_cards(terminal)
 
     @property
     def port(self) -> int:
@@ -150,24 +154,28 @@ class Town:
                 "host.port": self.port,
                 "host.tls": False,
             }
-            content = parameter_file.read(card_file.fetch()) | {"keys": self.shelf.authority_rows()}
-            summary = provision(terminal, settings, components, cards=parameter_file.parameters(content))
-            self._tell_exceptions(terminal, content)
+            cards, listed = self._card_data()
+            summary = provision(terminal, settings, components, cards=cards, exceptions=listed)
         finally:
             cleanse(master, *components)
         self._log("power", f"a new device: terminal {self.terminal_number}, key check value {summary.check_value.hex().upper()}")
 
-    def _tell_exceptions(self, terminal: Path, content: dict[str, Any]) -> None:
-        """The cards of the shelf that are to be refused, as the device keeps them: fingerprints of its own vault."""
-        state, records = KeyFile(terminal, os.urandom).read()
-        box = KeyBox(state, records, os.urandom, _read_only, _read_only)
-        store = SqliteStore(None, {}, terminal)
+    def _card_data(self) -> tuple[dict[str, Any], list[str]]:
+        """What a device here has to know of cards, as a technician's file would say it: the file that comes along, the keys
+        of the shelf's authorities, and the numbers that are to be refused."""
+        content = parameter_file.read(card_file.fetch()) | {"keys": self.shelf.authority_rows()}
+        return parameter_file.parameters(content), [pan for pan, _ in self.shelf.exceptions()]
+
+    def _tell_cards(self, terminal: Path) -> None:
+        """A device of an older start, which knew cards without being told, is told now."""
         try:
-            listed = content | {"exceptions": [pan for pan, _ in self.shelf.exceptions()]}
-            store.commit(parameter_file.exceptions(listed, box.fingerprint))
-        finally:
-            store.close()
-            box.forget()
+            if has_cards(terminal):
+                return
+            load_cards(terminal, *self._card_data())
+        except (StoreError, ProvisioningError) as error:
+            self._log("power", f"the device could not be told which cards it takes: {error}")
+            return
+        self._log("power", "the device was told which cards it takes")
 
     def _tell_port(self, terminal: Path) -> None:
         """The acquirer could not have its old port: the device is told the new one, as a technician would."""

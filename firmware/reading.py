@@ -124,6 +124,7 @@ class _Reading:
             if found is None:
                 continue
             port, event, ticket = found
+            self.draft.pin_block = None  # what was typed for the card before
             done = yield from getattr(self, "_" + port)(event, ticket)
             if done is not None:
                 return done
@@ -141,15 +142,20 @@ class _Reading:
                 break
             if event.name != CARD_PROBLEM:
                 continue
-            if event.value == "reader-gone" or port == "chip":
-                yield from self._close(tickets)
-                if event.value == "reader-gone":
-                    self.why = "reader"
-                    self.readers = self._without(port)
-                else:
-                    yield from self._chip_failed("unreadable")
-                return None
-            yield Tell(event.value)
+            if event.value == "reader-gone":
+                self.why = "reader"
+                self.readers = self._without(port)
+            elif port == "chip":
+                readers = self.readers
+                yield from self._chip_failed("unreadable")
+                if self.readers == readers:  # the reader looks at the next card that comes
+                    yield Tell(Waiting(self.readers, self.why))
+                    continue
+            else:
+                yield Tell(event.value)
+                continue
+            yield from self._close(tickets)
+            return None
         del tickets[event.ticket]
         yield from self._close(tickets)
         return port, event, event.ticket

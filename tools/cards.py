@@ -3,6 +3,9 @@
 FILE is JSON, or a text of UnionPay blocks, one in hex a line (`firmware.emv.parameter_file` says what is in either). All of
 it is taken, or nothing. Without FILE, --show shows what the device has. The terminal must be stopped.
 
+Keys are test keys or live ones, never both; a file's keys take the place of all that were there. A production terminal uses
+live keys alone: with test keys it knows none, and no card can prove itself to it. A test terminal uses either.
+
     --kind test|live   what the keys of a text of blocks are
     --partial 0|1      the value of DF01 in such blocks that lets a longer name fit
     --show             afterwards: applications, keys with their last day, counts; no card number
@@ -17,14 +20,13 @@ import sys
 from datetime import date, datetime
 
 from drivers import card_file
-from drivers.key_box import KeyBox
-from drivers.key_file import KeyFile
 from drivers.libcrypto import CryptoError
+from drivers.provisioning import EXCEPTIONS, ProvisioningError, card_rows
 from drivers.store import FILE as STORE_FILE
 from drivers.store import SqliteStore
 from firmware.emv import parameter_file, settings, tags
 from firmware.emv.authority import Key
-from firmware.emv.parameter_file import EXCEPTIONS, ParameterFileError
+from firmware.emv.parameter_file import ParameterFileError
 from firmware.ports import StoreError
 from tools.emv_trace import value_lines
 
@@ -83,57 +85,41 @@ def _load(store, arguments, say):
     base = _parameter(store, "emv.aids", [])
     content = parameter_file.read(data, arguments.kind, int(arguments.partial), base)
     taken = parameter_file.parameters(content)
-    rows = [(TABLE, name, json.dumps(value, ensure_ascii=False).encode(), None) for name, value in taken.items()]
-    if content.get("exceptions") is not None:
-        rows += _exception_rows(store, content, arguments.data)
-    if not rows:
+    if not taken and "exceptions" not in content:
         raise ParameterFileError("nothing that a device keeps is in it")
-    store.commit(rows)
+    before = _kind(_parameter(store, "emv.keys", []))
+    try:
+        store.commit(card_rows(store, arguments.data, taken, content.get("exceptions")))
+    except ProvisioningError as error:
+        raise ParameterFileError("exceptions: the device has no keys yet to keep them under; provision it first") from error
     parts = ["%s %d" % (part, len(content[part])) for part, _, _ in parameter_file.PARAMETERS if part in content]
     if "exceptions" in content:
         parts.append("exceptions %d" % len(content["exceptions"]))
     say("已装入 Loaded: %s" % ", ".join(parts))
+    if "keys" in content:
+        for line in _about_keys(before, _kind(content["keys"])):
+            say(line)
 
 
-def has_cards(folder: "str | os.PathLike") -> bool:
-    """Whether the device in `folder` has been told which cards it takes. Raises StoreError."""
-    if not os.path.exists(os.path.join(folder, STORE_FILE)):
-        return False
-    store = SqliteStore(None, {}, folder, read_only=True)
-    try:
-        return store.get(TABLE, "emv.aids") is not None
-    finally:
-        store.close()
+# Kind of the keys that were loaded: what it means for the terminal. "": there are none now.
+_MEANING = {
+    "test": "测试密钥：正式终端不使用 / Test keys: a production terminal does not use them.",
+    "live": "正式密钥：真卡可脱机认证 / Live keys: real cards can prove themselves, to a test terminal too.",
+    "": "没有密钥：卡片都不能脱机认证 / No keys: no card can prove itself offline.",
+}
+_KINDS = {"test": ("测试", "test"), "live": ("正式", "live")}
 
 
-def take_exceptions(folder: "str | os.PathLike", content: dict) -> None:
-    """Makes the exception file of checked content that of a provisioned device. Raises StoreError, OSError, CryptoError,
-    ParameterFileError."""
-    if not content.get("exceptions"):
-        return
-    store = SqliteStore(None, {}, folder)
-    try:
-        store.commit(_exception_rows(store, content, folder))
-    finally:
-        store.close()
+def _about_keys(before, now):
+    """What the technician should know of the keys that he has just loaded."""
+    lines = [_MEANING[now]]
+    if before and now and before != now:
+        lines.append("原有%s密钥已全部替换 / The keys that were there are gone: they were %s ones." % _KINDS[before])
+    return lines
 
 
-def _exception_rows(store, content, folder):
-    old = [who for who, _ in store.range(EXCEPTIONS)]
-    if not content["exceptions"]:
-        return parameter_file.exceptions(content, bytes, old)
-    state, records = KeyFile(folder, os.urandom).read()
-    box = KeyBox(state, records, os.urandom, _read_only, _read_only)
-    try:
-        if box.state != "ready":
-            raise ParameterFileError("exceptions: the device has no keys yet to keep them under; provision it first")
-        return parameter_file.exceptions(content, box.fingerprint, old)
-    finally:
-        box.forget()
-
-
-def _read_only(*_):
-    raise OSError("the vault is only read here")
+def _kind(rows):
+    return rows[0].get("kind", "") if rows else ""
 
 
 def _parameter(store, name, default):

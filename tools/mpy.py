@@ -4,8 +4,9 @@
     2  compiled   mpy-cross: the syntax as MicroPython's own compiler sees it
     3  imported   every module, by the unix port of MicroPython
     4  run        tests/portable by the same
+    5  vectors    the public vectors of offline data authentication by the same, where they lie beside this clone
 
-Step 1 needs nothing. The programs for 2 to 4 are Python packages for Linux on x86-64 (`requirements-dev.txt`); on another
+Step 1 needs nothing. The programs for 2 to 5 are Python packages for Linux on x86-64 (`requirements-dev.txt`); on another
 CPU a `micropython` and an `mpy-cross` on the PATH are taken, and where there is none the steps are left out and named.
 On Linux x86-64 a missing program is an error.
 """
@@ -24,6 +25,7 @@ from tools import mpylint
 ROOT = mpylint.ROOT
 TREES = ("firmware", "boards")
 PORTABLE = "tests/portable"
+VECTORS = ROOT.parent / "shared" / "vectors" / "emv" / "oda_vectors.json"
 HEAP = "heapsize=16M"
 
 
@@ -96,12 +98,20 @@ def portable() -> tuple[bool, str]:
     return done.returncode == 0, done.stdout.strip()
 
 
+def vectors() -> tuple[bool, str]:
+    if not VECTORS.exists():
+        return True, "left out: no ../shared beside this clone"
+    done = run(["-m", "tests.portable_vectors", str(VECTORS)])
+    return done.returncode == 0, done.stdout.strip()
+
+
 # what is done, the program that it needs, the function
 STEPS = (
     ("read", "", read),
     ("compiled", "mpy-cross", compiled),
     ("imported", "micropython", imported),
     ("run", "micropython", portable),
+    ("vectors", "micropython", vectors),
 )
 
 

@@ -25,10 +25,9 @@ import sys
 from drivers import card_file
 from drivers.cup_keys import check_value
 from drivers.libcrypto import CryptoError, cleanse
-from drivers.provisioning import COMPONENT_BYTES, NEEDED, SETTINGS, ProvisioningError, combine, provision
+from drivers.provisioning import COMPONENT_BYTES, NEEDED, SETTINGS, ProvisioningError, combine, has_cards, provision
 from firmware.emv import parameter_file
 from firmware.ports import StoreCorrupt, StoreError
-from tools import cards as cards_tool
 
 DONE, WRONG, NOT_NOW, NOT_CONFIRMED, FAILED = 0, 2, 3, 4, 5
 TRIES = 3
@@ -96,8 +95,8 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
         else:
             components += _component_files(arguments)
         taken = parameter_file.parameters(content)
-        summary = provision(arguments.data, settings, components, again=arguments.again, cards=taken)
-        cards_tool.take_exceptions(arguments.data, content)
+        listed = content.get("exceptions")
+        summary = provision(arguments.data, settings, components, arguments.again, cards=taken, exceptions=listed)
     except _Stop as stop:
         say(str(stop))
         return stop.status
@@ -122,6 +121,8 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
         cleanse(*components)
     say("主密钥校验值 Master key check value: %s" % summary.check_value.hex().upper())
     say("操作员密码恢复为出厂值 The operators have the factory's passwords: 01 0000, 00 123456, 99 12345678")
+    if summary.forgotten:
+        say("黑名单随旧密钥失效，请重新装入 / The exception file went with the old keys; load it again: tools cards")
     say("已重新初始化 Provisioned anew." if summary.again else "初始化完成 Provisioned.")
     return DONE
 
@@ -139,7 +140,7 @@ def _arguments(argv):
 
 def _card_content(arguments):
     """Of the file that is named; of ours for a device that has no cards yet; nothing for one that has."""
-    if not arguments.cards and cards_tool.has_cards(arguments.data):
+    if not arguments.cards and has_cards(arguments.data):
         return {}
     path = arguments.cards or card_file.FIRST
     try:

@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS cards (
     pan TEXT PRIMARY KEY, record TEXT NOT NULL, status TEXT NOT NULL, last_atc INTEGER NOT NULL,
     wrong_pins INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS counters (pan TEXT, atc INTEGER, PRIMARY KEY (pan, atc)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, balance_fen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS transactions (
     id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, terminal TEXT NOT NULL, merchant TEXT NOT NULL,
@@ -190,8 +191,11 @@ class Books:
             self._opened(pan)
             self._db.execute("UPDATE cards SET status = ? WHERE pan = ?", (status, pan))
 
-    def use_counter(self, pan: str, atc: int) -> bool:
-        """Notes a card's transaction counter; False when it, or a later one, was used before."""
+    def use_counter(self, pan: str, atc: int, late: bool = False) -> bool:
+        """Notes a card's transaction counter; False when it was used before, or a later one was and this is not told `late`."""
+        if late and self._db.execute("SELECT 1 FROM cards WHERE pan = ? AND last_atc > ?", (pan, atc)).fetchone():
+            return self._db.execute("INSERT OR IGNORE INTO counters VALUES (?, ?)", (pan, atc)).rowcount == 1
+        self._db.execute("INSERT OR IGNORE INTO counters VALUES (?, ?)", (pan, atc))
         return self._db.execute("UPDATE cards SET last_atc = ? WHERE pan = ? AND last_atc < ?", (atc, pan, atc)).rowcount == 1
 
     def count_wrong_pin(self, pan: str, wrong: int) -> None:

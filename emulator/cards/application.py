@@ -78,7 +78,6 @@ class Application:
         self.drawn = 0
         self.pin_bits = 0
         self.proven: "bool | None" = None
-        self.asked = AAC
         self._records = None
 
     # Selection
@@ -274,7 +273,6 @@ class Application:
         other = risk.noticed(self.state, self.profile)
         if kind == ARQC:
             self.state.unfinished = True
-        self.asked = kind
         return risk.kinds(kind) | self.pin_bits, other, kind
 
     def _second(self, asked):

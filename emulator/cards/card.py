@@ -64,7 +64,7 @@ class Card:
 
     name, title          what it is called, and for people
     applications         [Application], in the order of its directories
-    pan, expiry, sequence, pin, aid, label, issuer_key, atc, habit    of the first application
+    pan, expiry, sequence, pin, aid, label, issuer_key, atc, habit    of the first application (pin: of the one in use)
     balance_fen          what is on the account at the acquirer when it is opened
     interfaces           of "contact", "contactless", "stripe"
     changed              changed(card) is called after each change of what it remembers, before the answer goes out
@@ -110,7 +110,7 @@ class Card:
         self.torn_at: int | None = None
         self._selected: Application | None = None
         self._at_directory = False
-        self._found = (b"", -1)
+        self._found = b""
 
     def add(self, profile: Profile, holder: Holder, pin: str, issuer_key: bytes, mac_key: bytes, data_key: bytes) -> Application:
         """Puts an application on it; the first one's number is on the stripe."""
@@ -137,7 +137,8 @@ class Card:
 
     @property
     def pin(self) -> str:
-        return self.applications[0].state.pin
+        """Of the application that is in use, else of the first."""
+        return (self._selected or self.applications[0]).state.pin
 
     @property
     def aid(self) -> bytes:
@@ -195,7 +196,7 @@ class Card:
 
     def reset(self) -> None:
         """The field or the power was off: the card has forgotten where it was."""
-        self._selected, self._at_directory, self._found = None, False, (b"", -1)
+        self._selected, self._at_directory, self._found = None, False, b""
         for application in self.applications:
             application.reset()
 
@@ -234,11 +235,11 @@ class Card:
             return self._directory(name, here, contactless)
         fitting = [one for one in here if one.profile.aid.startswith(name) and len(name) >= 5]
         if command[3] & 2:  # the next one with this name
-            begin = fitting.index(last) + 1 if last in fitting and self._found[0] == name else len(fitting)
+            begin = fitting.index(last) + 1 if last in fitting and self._found == name else len(fitting)
             fitting = fitting[begin:]
         if not fitting:
             return NOT_FOUND
-        self._selected, self._found = fitting[0], (name, 0)
+        self._selected, self._found = fitting[0], name
         return fitting[0].select(contactless)
 
     def _directory(self, name, here, contactless):

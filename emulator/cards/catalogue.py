@@ -20,10 +20,12 @@ OF_VISA, OF_MASTERCARD = ("visa-1408", "issuer-1152-f4", "card-1024-f4"), ("mast
 debit = Profile(DEBIT, "PBOC DEBIT", oda="dda")
 credit = Profile(CREDIT, "PBOC CREDIT", oda="cda", format=0x77, pdol="9F1A025F2A02")
 offline = debit._replace(iac=NEVER, offline_fen=50_000, oda="cda", format=0x77, rules="1F03")
-visa = Profile(VISA, "VISA CREDIT", "visa", country="0840", currency="0840", oda="dda", chain=OF_VISA, quick=OF_VISA)
+visa = Profile(
+    VISA, "VISA CREDIT", "visa", country="0840", currency="0840", oda="dda", chain=OF_VISA, quick=OF_VISA, version="008C"
+)
 mastercard = Profile(
     MASTERCARD, "MASTERCARD", "mastercard", country="0840", currency="0840", contactless=MCHIP, format=0x77, chain=OF_MASTERCARD,
-    quick=(), habit="never",
+    quick=(), habit="never", version="0002",
 )  # fmt: skip
 
 

@@ -6,6 +6,9 @@
     PIN       VISA: length, PIN, F..., mixed with the card's own key, and with the PIN of now where it is known
               ISO 9564 format 2: 2, length, PIN, F...
 
+UnionPay's cards have the session keys of their cryptograms, MACs of four bytes, and VISA's data and PIN: PBOC 3.0 part 5 was
+not open to check that. A second command of a script has the same counter and cryptogram in its MAC as the first.
+
 Sources: EMV Book 2, 9 and D2; VIS and M/Chip as public implementations have them (`crypto_vectors.json`).
 """
 

@@ -6,7 +6,7 @@ qPBOC by contactless. Records are packed greedily in this order, and read by two
     file   by contacts                                  by contactless                       authenticated
     1      number, dates, usage, CVM list, action codes  number, dates, country, usage        the first records, all of them
     2      DOLs, limits, track, name                                                          no
-    3      certificates                                 certificates, 9F69, room for 9F4B    no
+    3      certificates                                 certificates, 9F69, 9F4B last        no
 
 Sources: EMV Book 3, 5.3.3, 10.2 and Annex A; PBOC 3.0 parts 5 and 12.
 """

@@ -10,6 +10,7 @@ from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 from firmware import verification
 from firmware.emv import tlv
 from firmware.emv.ask import Reply
+from firmware.emv.outcome import CONTACTLESS_STRIPE
 from firmware.iso8583 import codes, unionpay
 from firmware.money import masked
 from firmware.transactions import BY_NAME

@@ -111,11 +111,19 @@ class SelfTestPage(Page):
 
 
 class Unprovisioned(State):
-    """No terminal number, no master key: says so and what to do. The technician's tool is the way out."""
+    """No terminal number, no master key, no cards that it takes: says so and what to do. A technician's tool is the way out."""
 
     leads_to = ("SelfTest",)
 
+    def enter(self) -> None:
+        missing = self.terminal.parameter.missing()
+        if missing:
+            self.terminal.log("not provisioned: no %s" % ", ".join(missing))
+
     def screen(self) -> Screen:
+        missing = self.terminal.parameter.missing()
+        if self.terminal.vault.state != "empty" and all([name.startswith("emv.") for name in missing]):
+            return Screen("unprovisioned.title", ("unprovisioned.cards", "unprovisioned.do", "unprovisioned.load"), style="alert")
         return Screen("unprovisioned.title", ("unprovisioned.what", "unprovisioned.do", "unprovisioned.how"), style="alert")
 
     def on_cancel(self) -> None:

@@ -40,7 +40,7 @@ class DriverRig:
         self.bench = CcidChip.on_pty(profile)
         self.port = CcidReader(self.inbox.post, {"profile": profile}, self.bench.path)
         self.port.poll_s = self.port.leave_s = 0.005
-        self.port.check_s, self.port.status_s, self.port.retry_s = 0.02, 0.05, (0.02,)
+        self.port.check_s, self.port.status_s, self.port.retry_s = 0.02, 0.04, (0.01,)
         self.wait = self.inbox.wait
 
     def unplug(self):
@@ -129,9 +129,8 @@ class StandInRig:
 
 RIGS = {
     "sec1210-t0": (DriverRig, "sec1210", "T=0"),
-    "sec1210-t1": (DriverRig, "sec1210", "T=1"),
-    "gempc-twin-t0": (DriverRig, "gempc-twin", "T=0"),
-    "short-apdu-t1": (DriverRig, "short-apdu", "T=1"),
+    "gempc-twin-t1": (DriverRig, "gempc-twin", "T=1"),
+    "short-apdu-t0": (DriverRig, "short-apdu", "T=0"),
     "stand-in": (StandInRig, "", "T=0"),
 }
 
@@ -217,7 +216,7 @@ def test_a_command_without_data_and_one_without_answer_are_carried(rig):
         assert said(rig, ticket, apdu) == Event(CARD_REPLY, ticket, b"\x90\x00")
 
 
-@pytest.mark.parametrize("size", [1, 27, 28, 29, 200, 255, 256])
+@pytest.mark.parametrize("size", [1, 29, 255, 256])
 def test_long_commands_and_answers_arrive_whole(rig, size):
     heard = []
 

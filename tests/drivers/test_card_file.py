@@ -5,6 +5,8 @@ import pytest
 from drivers import card_file
 from firmware.emv import parameter_file
 from firmware.emv.settings import Settings
+from tests import card_settings
+from tests.portable import plain_settings
 
 
 def test_what_a_new_device_begins_with_can_be_used():
@@ -14,6 +16,11 @@ def test_what_a_new_device_begins_with_can_be_used():
     kernels = {application.aid.hex()[:10]: application.kernel.hex() for application in checked.applications}
     assert kernels == {"a000000333": "07", "a000000003": "03", "a000000004": "02"}
     assert all(application.contact for application in checked.applications)
+
+
+def test_the_portable_tests_have_its_words():
+    assert plain_settings.UNIONPAY_ROWS == card_settings.UNIONPAY_ROWS
+    assert plain_settings.TERMINAL_DATA == card_settings.TERMINAL_DATA
 
 
 def test_it_trusts_nobody_and_refuses_nobody():

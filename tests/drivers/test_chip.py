@@ -89,7 +89,7 @@ def test_a_slow_card_is_waited_for(bench, protocol):
     card.nulls = 3
     assert bench.insert(card).name == CARD_FOUND
     bench.driver.answer_s = 0.06
-    bench.chip.extension_s, bench.chip.late_s, bench.chip.extensions = 0.02, 0.15, 2
+    bench.chip.extension_s, bench.chip.late_s, bench.chip.extensions = 0.02, 0.08, 2
     assert bench.say().value == FCI
     assert len(done) == 1
 
@@ -180,7 +180,7 @@ def test_a_crashed_program_leaves_no_power_on_the_card():
 
 def test_cancel_cuts_a_long_wait_short(bench):
     bench.insert(lambda command: FCI)
-    bench.chip.late_s = 0.3
+    bench.chip.late_s = 0.1
     bench.driver.transmit(50, READ)
     until(lambda: bench.chip.commands[-1] == 0x6F)
     bench.driver.cancel(50)
@@ -228,7 +228,7 @@ def test_a_reader_that_says_anything_never_ends_the_thread():
         return bytes(data) + (chance.randbytes(chance.randrange(5)) if chance.randrange(4) == 0 else b"")
 
     bench.chip.mangle = spoilt
-    for ticket in range(100, 130):
+    for ticket in range(100, 115):
         bench.driver.activate(ticket)
         bench.driver.transmit(ticket, READ)
         bench.wait(of(ticket))

@@ -1,23 +1,22 @@
 """A person with an emulated card at the terminal's kernels, and the card's issuer at the other end: no terminal between."""
 
+from drivers import card_file
 from emulator.acquirer import issuer
 from emulator.acquirer.request import Request as Message
 from emulator.acquirer.rules import parse
 from emulator.cards import builder, cryptogram, pki
-from firmware.emv import ask, contact, contactless
+from firmware.emv import ask, contact, contactless, parameter_file, tlv
 from firmware.emv.settings import Request
-from tests.card_settings import UNIONPAY_ROWS, card_settings
+from tests.card_settings import TERMINAL_DATA, card_settings
 
 KEYS = pki.authority_rows()
-SCHEMES = (("A0000000031010", "03"), ("A0000000041010", "02"))
-FOREIGN = [dict(UNIONPAY_ROWS[0], aid=aid, kernel=kernel) for aid, kernel in SCHEMES]
+ROWS = parameter_file.read(card_file.fetch())["applications"]
 UNPREDICTABLE = bytes.fromhex("01020304")
 
 
-def settings(applications=(), switches=None, **row):
-    """Everything that the shelf's cards are for; row: what is different for every application."""
-    rows = [dict(one, **row) for one in [*UNIONPAY_ROWS, *FOREIGN]]
-    return card_settings([*rows, *applications], keys=KEYS, switches=switches)
+def settings(terminal=TERMINAL_DATA, switches=None, **row):
+    """A new device's, with the shelf's authorities; row: what is different for every application."""
+    return card_settings([dict(one, **row) for one in ROWS], terminal, KEYS, switches=switches)
 
 
 # Card and terminal may settle it between themselves: nothing speaks for online but what the test is about.
@@ -31,6 +30,7 @@ class Holder:
     """card: of the builder or the shelf.
 
     code, rule    what the issuer answers, and a rule of `acquirer.rules`; code None: it cannot be reached
+    record        of the issuer, or card number -> record
     pins          what is typed, one after the other; "" goes on without
     asked         what was asked, in order;  proven: whether the issuer accepted the cryptogram
     """
@@ -101,18 +101,17 @@ class Holder:
 
     def GoOnline(self, question, face):
         chip = question.outcome.field55()
-        self.proven = cryptogram.verify(self.record, chip)
+        record = self.record(question.outcome.pan) if callable(self.record) else self.record
+        self.proven = cryptogram.verify(record, chip)
         if self.code is None:
             return ask.Reply()
         fields = {55: chip, 22: question.outcome.entry + "1", 11: "000042", 60: "22000001000600", 4: "000000001234"}
         message = Message("sale", "0200", fields, b"")
-        return reply_of(self.code, issuer.answer(message, self.record, self.code, self.rule))
+        return reply_of(self.code, issuer.answer(message, record, self.code, self.rule))
 
 
 def reply_of(code, chip):
     """What the terminal tells its kernel of a reply."""
-    from firmware.emv import tlv
-
     tree = tlv.decode(chip)
     scripts = tuple((tag, tlv.encode(value)) for tag, value in tree if tag in (0x71, 0x72))
     return ask.Reply(code, code == "00", tlv.find(tree, 0x91) or b"", scripts)

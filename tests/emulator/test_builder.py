@@ -9,8 +9,8 @@ from emulator.cards.builder import build
 from emulator.cards.catalogue import LONG, NEVER, ROWS, mastercard
 from emulator.cards.profile import FULL, MCHIP, STRIPE_MODE, contact_records, quick_records
 from firmware.emv import tlv
-from tests.card_settings import TERMINAL_DATA, card_settings
-from tests.emulator.holder import ALONE, KEYS, Holder, settings
+from tests.card_settings import TERMINAL_DATA
+from tests.emulator.holder import ALONE, Holder, settings
 
 ONLINE, OFFLINE = settings(), settings(**ALONE)
 OFFLINE_CARD = {"iac": NEVER, "offline_fen": 50_000, "rules": "1F03"}
@@ -22,9 +22,8 @@ def sample():
 
 
 def of_shelf(sample, name, **more):
-    return Holder(
-        sample.card(name), record=sample.record(sample.card(name).pan), listed=[pan for pan, _ in sample.exceptions()], **more
-    )
+    listed = [pan for pan, _ in sample.exceptions()]
+    return Holder(sample.card(name), record=sample.record, listed=listed, **more)
 
 
 # name: (status, why, 9F34, what was asked) by contacts, the issuer approving
@@ -347,7 +346,7 @@ def test_a_property_that_is_none_is_named():
 
 def test_a_terminal_that_only_takes_some_methods_gets_what_the_card_has():
     terminal = dict(TERMINAL_DATA, **{"9F33": "E00008"})
-    outcome = Holder(build(rules="1F00")).insert(at=card_settings(terminal=terminal, keys=KEYS))
+    outcome = Holder(build(rules="1F00")).insert(at=settings(terminal))
     assert outcome.hex_of(0x9F34) == "3F0001"
 
 

@@ -48,7 +48,7 @@ def test_every_vector_of_every_operation_holds():
         for row in rows:
             assert OPERATIONS[operation](row["inputs"]) == expected_of(operation, row["expected"]), (operation, row["test"])
             ran += 1
-    assert ran == 88
+    assert ran >= 88
 
 
 def test_whatever_must_be_rejected_is():
@@ -56,7 +56,7 @@ def test_whatever_must_be_rejected_is():
     for row in rows:
         with pytest.raises(ValueError, match="bytes|digits|padding"):
             OPERATIONS[row["op"]](row["inputs"])
-    assert len(rows) == 16
+    assert len(rows) >= 16
 
 
 # A whole transaction of each scheme, from the issuer's master keys on.

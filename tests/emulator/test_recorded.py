@@ -10,8 +10,8 @@ from emulator.cards.catalogue import LONG, NEVER
 from emulator.cards.recorded import Pair, RecordedCard, Recorder, RecordError
 from emulator.cards.stripe import text
 from firmware.emv import contact, contactless
-from firmware.emv.settings import Request, Settings
-from tests.emulator.holder import ALONE, KEYS, Holder, settings
+from firmware.emv.settings import Request
+from tests.emulator.holder import ALONE, Holder, settings
 from tests.firmware.test_tlv import vectors
 
 OFFLINE = settings(**ALONE)
@@ -90,7 +90,7 @@ def test_the_public_transcripts_can_be_inserted_and_tapped_and_end_with_a_name()
     file = json.dumps(vectors("transcripts.json"))
     cases = recorded.read(file)
     assert len(cases) == len(vectors("transcripts.json")["cases"])
-    keys = Settings(keys=KEYS)
+    keys = settings()
     for name, pairs in cases:
         for flow in (contact.insert, contactless.tap):
             card = RecordedCard(pairs, name=name)

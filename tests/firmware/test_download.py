@@ -36,7 +36,7 @@ FIELDS = {
 
 def test_the_public_applications_become_rows():
     blocks = vectors("aid_capk_params.json")["aids"]
-    assert len(blocks) == 16
+    assert len(blocks) >= 16
     for block in blocks:
         row, extra = download.application(unhexlify(block["raw"]))
         fields = dict(block["fields"])
@@ -56,7 +56,7 @@ def test_the_public_applications_become_rows():
 
 def test_the_public_keys_become_rows():
     blocks = vectors("aid_capk_params.json")["ca_keys"]
-    assert len(blocks) == 27
+    assert len(blocks) >= 27
     for block in blocks:
         row, extra = download.key(unhexlify(block["raw"]), "live")
         assert (row["rid"], row["index"], row["expiry"], row["hash"]) == (

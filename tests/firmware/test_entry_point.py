@@ -221,7 +221,7 @@ CASES = cases()
 
 def test_the_public_cases_are_there():
     vectors("entry_point.json")
-    assert len(CASES) == 59
+    assert len(CASES) >= 59
 
 
 @pytest.mark.parametrize(("case", "terminal"), CASES)

@@ -10,6 +10,7 @@ from firmware.emv.data import Data
 from firmware.emv.settings import Request
 from tests.card_settings import card_settings
 from tests.firmware.test_tlv import vectors
+from tests.portable import plain_vectors
 from tests.portable.plain_keys import (
     LARGE,
     MIDDLE,
@@ -65,7 +66,11 @@ def generated(key=SMALL, before=b"PDOL and CDOL", identifier="80", cryptogram="A
     return tlv.encode([(0x77, raw + signature)])
 
 
-# The public vectors are run in tests/portable/test_oda_vectors.py; this is a whole card.
+# The public vectors
+
+
+def test_the_public_vectors_come_out_as_they_say():
+    plain_vectors.check(vectors("oda_vectors.json")["cases"])
 
 
 def test_a_recorded_card_authenticates_itself():

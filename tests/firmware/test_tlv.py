@@ -54,7 +54,7 @@ def test_the_public_vectors_decode_and_encode():
             assert tlv.encode(tree) == data
         if case["op"].startswith("decode, set 50"):
             assert tlv.encode(replaced(tree, 0x50, b"SomeLongApplicationLabel")) == unhexlify(expected["bytes"])
-    assert ran == 29
+    assert ran >= 29
 
 
 def test_padding_between_objects_is_passed_over():

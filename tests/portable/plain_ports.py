@@ -633,5 +633,3 @@ class Shop:
         """Presses the digit of the clerk's menu that opens a row."""
         self.until("Menu")
         self.type(str(row))
-
-

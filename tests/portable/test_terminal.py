@@ -75,6 +75,16 @@ def test_the_first_pages_in_both_languages():
         assert shop.terminal.signed_on() and shop.terminal.ledger.batch == "000007"
 
 
+def test_a_device_that_knows_no_cards_says_what_to_load():
+    for gone, page in (("emv.aids", "tools cards"), ("emv.terminal", "tools cards"), ("host.port", "tools provision")):
+        shop = Shop()
+        shop.store.commit([("parameters", name, None, None) for name in (gone, "emv.aids")])
+        shop.power_on()
+        shop.until("Unprovisioned")
+        assert page in shop.text, shop.text
+        assert [line for line in shop.log.lines if gone in line]
+
+
 def test_a_sale_is_booked_and_printed_in_two_copies():
     for language in ("en", "zh"):
         shop = open_shop(language)

@@ -3,8 +3,7 @@ from datetime import date
 
 import pytest
 
-from drivers.key_box import KeyBox
-from drivers.key_file import KeyFile
+from drivers import vault_software
 from drivers.provisioning import provision
 from drivers.store import SqliteStore
 from firmware.emv import download
@@ -97,8 +96,7 @@ def test_a_bad_file_is_refused_with_the_reason_and_nothing_is_written(bench, con
 
 def test_exceptions_are_kept_as_the_vaults_fingerprints_and_the_list_is_the_files(bench, device):
     assert bench.load({"exceptions": [NUMBER, "6200001234567891"]}) == cards.DONE
-    state, records = KeyFile(device, None).read()
-    who = KeyBox(state, records, None, None, None).fingerprint(NUMBER.encode()).hex()
+    who = vault_software.fingerprints(device, [NUMBER.encode()])[0].hex()
     assert len(bench.kept("exceptions")) == 2 and who in bench.kept("exceptions")
     assert bench.load({"exceptions": [NUMBER]}) == cards.DONE and list(bench.kept("exceptions")) == [who]
     assert bench.load({"exceptions": []}) == cards.DONE and bench.kept("exceptions") == {}
@@ -110,6 +108,17 @@ def test_exceptions_want_a_vault(bench, device):
     for name in ("vault.key", "vault.sealed"):
         (device / name).unlink()
     assert bench.load({"exceptions": [NUMBER]}) == cards.WRONG and "provision" in bench.said[0]
+
+
+def test_it_is_said_what_the_keys_are_good_for(bench):
+    bench.load({"keys": [key_row()]})
+    assert "Test keys: a production terminal does not use them" in bench.said[1] and len(bench.said) == 2
+    bench.load({"keys": [dict(key_row(), kind="live")]})
+    assert "Live keys" in bench.said[1] and "they were test ones" in bench.said[2]
+    bench.load({"keys": []})
+    assert "No keys" in bench.said[1] and len(bench.said) == 2
+    assert bench.load({"keys": [key_row(), dict(key_row(), index="09", kind="live")]}) == cards.WRONG
+    assert json.loads(bench.kept("parameters")["emv.keys"]) == []
 
 
 def test_a_running_terminal_keeps_its_parameters(bench, device):

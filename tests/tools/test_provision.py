@@ -8,7 +8,7 @@ import pytest
 
 from drivers import provisioning, vault_software
 from drivers.cup_keys import check_value
-from drivers.provisioning import ProvisioningError, combine, is_provisioned, provision
+from drivers.provisioning import ProvisioningError, combine, has_cards, is_provisioned, load_cards, provision
 from drivers.store import SqliteStore
 from emulator.standins import keypad as keypads
 from firmware.ports import StoreError
@@ -194,6 +194,71 @@ def test_power_lost_half_way_leaves_a_device_that_says_so(folder, monkeypatch):
     assert not is_provisioned(folder)
     provision(folder, SETTINGS, COMPONENTS, cost=10)
     assert is_provisioned(folder)
+
+
+CARDS = {"emv.aids": [{"aid": "A000000333010101"}], "emv.terminal": {"9F35": "22"}}
+LISTED = ["6200001234567890", "6200001234567908"]
+
+
+def listed(folder):
+    store = SqliteStore(None, {}, folder, read_only=True)
+    try:
+        return {who for who, _ in store.range("exceptions")}
+    finally:
+        store.close()
+
+
+def marks(folder, numbers=LISTED):
+    return {mark.hex() for mark in vault_software.fingerprints(folder, [number.encode() for number in numbers])}
+
+
+def test_a_device_is_told_which_cards_it_takes_and_which_it_refuses(tmp_path):
+    folder = tmp_path / "data"
+    assert not has_cards(folder)
+    provision(folder, SETTINGS, COMPONENTS, cost=10, cards=CARDS, exceptions=LISTED)
+    found = parameters(folder)
+    assert has_cards(folder) and {name: found[name] for name in CARDS} == CARDS
+    assert listed(folder) == marks(folder) and len(listed(folder)) == 2
+    everything = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+    assert not any(number.encode() in everything for number in LISTED)
+
+
+def test_done_again_a_device_keeps_the_cards_that_nobody_names(tmp_path):
+    folder = tmp_path / "data"
+    provision(folder, SETTINGS, COMPONENTS, cost=10, cards=CARDS, exceptions=LISTED)
+    summary = provision(folder, SETTINGS, COMPONENTS, again=True, cost=10)
+    assert summary.forgotten == 0 and listed(folder) == marks(folder) and parameters(folder)["emv.aids"] == CARDS["emv.aids"]
+    provision(folder, SETTINGS, COMPONENTS, again=True, cost=10, exceptions=LISTED[:1])
+    assert listed(folder) == marks(folder, LISTED[:1])
+
+
+def test_an_exception_file_whose_keys_are_lost_is_not_kept_as_if_it_worked(tmp_path):
+    folder = tmp_path / "data"
+    provision(folder, SETTINGS, COMPONENTS, cost=10, cards=CARDS, exceptions=LISTED)
+    vault_software.destroy(folder)
+    assert provision(folder, SETTINGS, COMPONENTS, again=True, cost=10).forgotten == 2
+    assert listed(folder) == set() and has_cards(folder)
+    load_cards(folder, {}, LISTED)
+    assert listed(folder) == marks(folder)
+
+
+def test_an_exception_file_wants_keys_to_be_kept_under(tmp_path):
+    folder = tmp_path / "data"
+    provision(folder, SETTINGS, COMPONENTS, cost=10)
+    vault_software.destroy(folder)
+    with pytest.raises(ProvisioningError) as caught:
+        load_cards(folder, CARDS, LISTED)
+    assert caught.value.why == "keys" and not has_cards(folder)
+    load_cards(folder, CARDS, [])
+    assert has_cards(folder)
+
+
+def test_a_running_terminal_keeps_its_cards(folder):
+    store = SqliteStore(None, {}, folder)
+    with pytest.raises(StoreError):
+        load_cards(folder, CARDS)
+    store.close()
+    assert not has_cards(folder)
 
 
 def test_no_error_shows_a_component(tmp_path):
@@ -399,6 +464,14 @@ def test_a_device_takes_the_cards_of_the_file_that_is_named_and_keeps_them(tmp_p
     store.close()
     status, said, found = provisioned(tmp_path, "--again")
     assert status == tool.DONE and found["emv.aids"] == content["applications"], said
+
+
+def test_a_lost_exception_file_is_told(tmp_path):
+    folder = tmp_path / "data"
+    provision(folder, SETTINGS, COMPONENTS, cost=10, cards=CARDS, exceptions=LISTED)
+    vault_software.destroy(folder)
+    status, said, _ = provisioned(tmp_path, "--again")
+    assert status == tool.DONE and "The exception file went with the old keys" in said
 
 
 def test_a_bad_card_file_stops_before_anything_is_written(tmp_path):

@@ -29,6 +29,8 @@ TEXT = {
     "unprovisioned.what": "No numbers or key",
     "unprovisioned.do": "Ask the technician:",
     "unprovisioned.how": "tools provision",
+    "unprovisioned.cards": "No card data",
+    "unprovisioned.load": "tools cards",
     "vault.title": "Keys not usable",
     "vault.wiped": "Keys were wiped",
     "vault.broken": "Key file is damaged",

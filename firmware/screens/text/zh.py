@@ -29,6 +29,8 @@ TEXT = {
     "unprovisioned.what": "没有参数或主密钥",
     "unprovisioned.do": "请联系技术人员:",
     "unprovisioned.how": "tools provision",
+    "unprovisioned.cards": "没有卡参数",
+    "unprovisioned.load": "tools cards",
     "vault.title": "密钥不可用",
     "vault.wiped": "密钥已清除",
     "vault.broken": "密钥文件损坏",
