@@ -11,6 +11,7 @@ their own. What is behind the methods:
     assemble    the chips at their ends                             glass     what can be read on the panel
     power       button, plug, crash, the firmware's process         paper     what hangs out, what was torn off
     livelog     what crossed the wires                              snapshot  all that can be seen, for a face
+    recordings  cards from files, cards taken down
 
 Folders: `<folder>/terminal` is what the device itself keeps (its flash), `<folder>/bench` is the world's: the cards,
 their PKI, the acquirer's books, the wires.
@@ -46,6 +47,7 @@ from emulator.livelog import Entry, LiveLog, describe_answer, describe_command
 from emulator.paper import Paper, Pieces
 from emulator.places import Places
 from emulator.power import CRASHED, OFF, OFF_S, ON, Power
+from emulator.recordings import Tape, opened
 from emulator.snapshot import SECTIONS, snapshot
 from emulator.sounds import Sound
 from emulator.town import Books, Town
@@ -96,6 +98,7 @@ class Device:
         self.changes = Changes(SECTIONS)
         self._closed = False
         self._log = LiveLog(lambda: self.changes.touch("log"), log)
+        self._tape = Tape(lambda text: self._log.add("wire", f"card: {text}"))
         self.board = boards.load("emulator")
         sys.setswitchinterval(SWITCH_S)
         eyes.learn(self.board.parts["display"]["size"])
@@ -120,8 +123,10 @@ class Device:
             made.callback(self._power.close)
             self._glass = Glass(self.chips.panel)
             self._places = Places(
-                self.chips.reader, self.chips.chip, self.chips.stripe, self.town.card, lambda: self.changes.touch("cards")
-            )
+                self.chips.reader, self.chips.chip, self.chips.stripe, self.town.card,
+                lambda: self.changes.touch("cards"), self._tape,
+            )  # fmt: skip
+            made.callback(self._tape.close)
             self._pieces = Pieces(TORN)
             self._faults = Faults(self.chips.by_part | {"line": self.town})
             self._made = made.pop_all()
@@ -138,6 +143,7 @@ class Device:
         """What a chip or the acquirer tells of itself."""
         if kind == "card":
             self.changes.touch("cards")  # one may have left by itself
+            self._tape.look()
         if kind in ("iso8583", "apdu", "power"):
             self._log.add(kind, text)
         else:
@@ -229,6 +235,18 @@ class Device:
     def swipe(self, name: str, badly: bool = False) -> None:
         """Draws a card through the groove; badly: so that nothing can be read."""
         self._places.swipe(name, badly)
+
+    def insert_file(self, path: str | os.PathLike[str]) -> None:
+        """Pushes a recorded card into the slot; it is called as its file is."""
+        self._places.insert(self._places.bring(opened(path)))
+
+    def tap_file(self, path: str | os.PathLike[str]) -> None:
+        """Puts a recorded card, and no other, on the reader."""
+        self._places.tap(self._places.bring(opened(path)))
+
+    def record(self, path: str | os.PathLike[str]) -> None:
+        """The card that is inserted or tapped next is taken down into a file, which is written when it leaves."""
+        self._tape.order(path)
 
     def fault(self, name: str, on: bool) -> None:
         """Breaks something, or mends it. ValueError names the faults that there are."""

@@ -19,6 +19,7 @@ from emulator.cards.stripe import DAMAGED
 from emulator.chips.ccid import CcidChip
 from emulator.chips.pn532 import Pn532Chip
 from emulator.chips.stripe import StripeChip
+from emulator.recordings import Tape
 
 MOST = 2  # cards on the reader
 SHELF, READER, SLOT = "shelf", "reader", "slot"
@@ -29,6 +30,7 @@ class Places:
 
     card(name)    the card of the name; ValueError when there is none
     touch()       told that a card was moved by a hand
+    tape          takes down the card that it was ordered to
     """
 
     def __init__(
@@ -38,13 +40,22 @@ class Places:
         groove: StripeChip,
         card: Callable[[str], Any],
         touch: Callable[[], object],
+        tape: Tape | None = None,
     ) -> None:
         self._reader, self._slot, self._groove = reader, slot, groove
-        self._card = card
-        self._touch = touch
+        self._shelf = card
+        self._touched = touch
+        self._tape = tape or Tape()
+        self._guests: dict[str, Any] = {}
         self._laid: dict[str, IsoDepTag] = {}
         self._inserted: tuple[str, ContactCard] | None = None
         self._lock = threading.RLock()
+
+    def bring(self, card: Any) -> str:
+        """A card that is not of the shelf is at hand from now on, under its name. -> the name."""
+        with self._lock:
+            self._guests[card.name] = card
+        return card.name
 
     # Eyes: they never wait for a hand.
 
@@ -114,11 +125,12 @@ class Places:
             if there:
                 raise ValueError(f"{there} is in the slot already")
             self._take(name)
-            inserted = ContactCard(card.chip, card.chip.protocol, wtx=card.wtx)
+            inserted = ContactCard(self._tape.around(name, card.chip), card.chip.protocol, wtx=card.wtx)
             inserted.nulls, inserted.delay_s = card.wtx, card.slow_ms / 1000
             self._inserted = (name, inserted)
             self._slot.tear_after = card.torn_at
             self._slot.insert(inserted)
+            self._tape.begun(lambda: self._slot.card is inserted)
         self._touch()
 
     def pull(self) -> None:
@@ -141,6 +153,14 @@ class Places:
 
     # Inside.
 
+    def _card(self, name: str) -> Any:
+        return self._guests.get(name) or self._shelf(name)
+
+    def _touch(self) -> None:
+        self._touched()
+        self._tape.look()
+        self._tape.complain()
+
     def _able(self, name: str, how: str, why_not: str) -> Any:
         card = self._card(name)
         if not getattr(card, how):
@@ -156,12 +176,13 @@ class Places:
 
     def _lay(self, name: str, card: Any) -> None:
         self._take(name)
-        tag = IsoDepTag(card, technology=card.technology, wtx=card.wtx)
+        tag = IsoDepTag(self._tape.around(name, card), technology=card.technology, wtx=card.wtx)
         tag.delay_s = card.slow_ms / 1000
         self._laid = {known: laid for known, laid in self._laid.items() if known in self.on_reader} | {name: tag}
         if card.torn_at is not None:
             self._reader.tear_after = card.torn_at
         self._reader.place(tag)
+        self._tape.begun(lambda: tag in self._reader.cards)
 
     def _take_away(self, names: list[str]) -> None:
         for name in names:

@@ -22,6 +22,10 @@ broken into lines. A step that fails ends the script: `Failed` names file, line 
     swipe NAME     through the groove; `badly`: so that nothing of it can be read
     rule TEXT      what the host does to some message, in the host's own words: emulator/acquirer/rules.py
     stop at POINT  the power goes when the firmware reaches this named point (`drivers/wires.py`)
+    record X.json  the card that is inserted or tapped next is taken down until it leaves: beside the script, or in the
+                   folder of the recording (`--record`). Masked, unless one of the emulator's own test authorities
+                   vouches for the card
+    insert file F  a recorded card: one taken down before, or a file seen from the script; the same with tap
 """
 
 from __future__ import annotations
@@ -59,6 +63,7 @@ class Step(NamedTuple):
     text: str
     do: Callable[..., None]
     words: tuple[str, ...]
+    folder: Path
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.text}"
@@ -76,6 +81,8 @@ class Player:
         self.device = device
         self.recorder = recorder
         self.patience_s = PATIENCE_S
+        self.folder = Path()  # from where files are seen
+        self._taken: dict[str, Path] = {}
 
     def power_on(self) -> None:
         self.device.power_on()
@@ -115,6 +122,20 @@ class Player:
 
     def swipe_badly(self, name: str) -> None:
         self.device.swipe(name, badly=True)
+
+    def insert_file(self, name: str) -> None:
+        self.device.insert_file(self._file(name))
+
+    def tap_file(self, name: str) -> None:
+        self.device.tap_file(self._file(name))
+
+    def record(self, name: str) -> None:
+        path = (self.recorder.folder if self.recorder else self.folder) / name
+        self.device.record(path)
+        self._taken[name] = path
+
+    def _file(self, name: str) -> Path:
+        return self._taken.get(name) or self.folder / name
 
     def fault(self, name: str) -> None:
         self.device.fault(name, True)
@@ -209,6 +230,9 @@ FORMS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("pull", Player.pull),
     ("swipe NAME badly", Player.swipe_badly),
     ("swipe NAME", Player.swipe),
+    ("insert file FILE", Player.insert_file),
+    ("tap file FILE", Player.tap_file),
+    ("record NAME.json", Player.record),
     ("fault NAME off", Player.mend),
     ("fault NAME", Player.fault),
     ("rule TEXT", Player.rule),
@@ -233,6 +257,8 @@ FORMS: tuple[tuple[str, Callable[..., None]], ...] = (
 _BLANKS = {
     "TEXT": r"(\S.*)",
     "NAME": r"([\w.-]+)",
+    "NAME.json": r"([\w-]+\.json)",
+    "FILE": r"(\S.*)",
     "POINT": r"([\w:.-]+)",
     "AMOUNT": r"(\d+\.\d\d)",
     "STATE": r"(on|off|crashed)",
@@ -309,7 +335,7 @@ def _block(lines: Iterator[_Line], depth: int) -> tuple[list[Step | Repeat], _Li
 
 def _step(line: _Line) -> Step:
     do, words = _understood(line.text, str(line))
-    return Step(line.file.name, line.number, line.text, do, words)
+    return Step(line.file.name, line.number, line.text, do, words, line.file.parent)
 
 
 def _understood(text: str, where: str) -> tuple[Callable[..., None], tuple[str, ...]]:
@@ -359,6 +385,7 @@ def run(
         for step in flat(steps):
             if say:
                 say(str(step))
+            player.folder = step.folder
             try:
                 step.do(player, *step.words)
             except (ValueError, LookupError, OSError) as error:
@@ -392,7 +419,7 @@ class Recorder:
     def __init__(self, device: Device, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._device = device
-        self._folder = folder
+        self.folder = folder
         self._steps = 0
         self._seen = b""
         self._logged = 0
@@ -402,7 +429,7 @@ class Recorder:
     def screenshot(self, name: str) -> None:
         if not re.fullmatch(r"[\w-]+", name):
             raise ValueError("a screenshot's name has letters, digits, - and _")
-        (self._folder / (name + ".png")).write_bytes(self._device.screen_png())
+        (self.folder / (name + ".png")).write_bytes(self._device.screen_png())
 
     def step(self, step: Step) -> None:
         self._steps += 1
@@ -410,7 +437,7 @@ class Recorder:
         if png != self._seen:
             self._seen = png
             verb = "-".join(re.findall(r"[a-z]+", step.text)[:2])
-            (self._folder / f"{self._steps:03d}-{verb}.png").write_bytes(png)
+            (self.folder / f"{self._steps:03d}-{verb}.png").write_bytes(png)
         self._log.write(f"== {_kept(step)}\n")
         self._log.writelines(f"   {line}\n" for line in self._device.screen.text.splitlines())
         for entry in self._device.log_since(self._logged):
@@ -419,8 +446,8 @@ class Recorder:
 
     def close(self) -> None:
         self._log.close()
-        (self._folder / "paper.txt").write_text(self._device.all_paper_text, encoding="utf-8")
-        (self._folder / "paper.png").write_bytes(self._device.paper_png())
+        (self.folder / "paper.txt").write_text(self._device.all_paper_text, encoding="utf-8")
+        (self.folder / "paper.png").write_bytes(self._device.paper_png())
 
 
 def main(arguments) -> int:

@@ -15,8 +15,10 @@ next `power_on`, and so are the bank's books.
 """
 
 import json
+import os
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from heapq import heappop, heappush
 from random import Random
 
@@ -25,6 +27,9 @@ from emulator.acquirer.books import Books
 from emulator.acquirer.core import Acquirer
 from emulator.acquirer.rules import Rules
 from emulator.cards import shelf
+from emulator.cards.iso7816 import card_in_slot
+from emulator.cards.iso14443 import card_in_field
+from emulator.recordings import Tape, opened
 from emulator.standins import chip, clock, display, keypad, light, link, log, printer, random, reader, sound, store, stripe, vault
 from emulator.standins import text as texts
 from emulator.standins.store import PowerCut
@@ -99,6 +104,8 @@ class World:
         self.link = link.StandIn(self)
         self.link.hosts[HOST] = lambda: self.acquirer.open().receive
         self.log = log.StandIn(self)
+        self.chance = random.StandIn(self)
+        self._tape = Tape()
         self.ports = {
             "display": self.display,
             "keypad": self.keypad,
@@ -110,7 +117,7 @@ class World:
             "link": self.link,
             "store": self.store,
             "clock": self.clock,
-            "random": random.StandIn(self),
+            "random": self.chance,
             "text": texts.StandIn(self),
             "sound": sound.StandIn(self),
             "light": light.StandIn(self),
@@ -244,20 +251,58 @@ class World:
 
     def place(self, name: str) -> None:
         """Holds a card of the shelf to the reader."""
-        self.reader.place(self.shelf.card(name))
+        self._lay(name, self.shelf.card(name))
+
+    def place_recorded(self, path: "str | os.PathLike") -> None:
+        """Holds the card of a file to the reader. ValueError says what is wrong with the file."""
+        card = opened(path)
+        self._lay(card.name, card)
+
+    def _lay(self, name, card):
+        tag = card_in_field(self._tape.around(name, card))
+        self.reader.place(tag)
+        self._tape.begun(lambda: tag in self.reader.cards)
+
+    def record(self, path: "str | os.PathLike") -> None:
+        """The card that is placed or inserted next is taken down into a file, written when it is taken away."""
+        self._tape.order(path)
+
+    def inject(self, number: bytes, date: str, time: str) -> None:
+        """What cards are told from now on: this unpredictable number (4 bytes), and this day and hour (YYMMDD, HHMMSS in
+        China), from which the clock goes on until the host says another. ValueError for what is none."""
+        if len(number) != 4:
+            raise ValueError("an unpredictable number has four bytes")
+        self.clock.set_utc(int(datetime.strptime(date + time + "+0800", "%y%m%d%H%M%S%z").timestamp()))
+        self.chance.fixed[4] = bytes(number)
 
     def take(self) -> None:
         """Takes the card away."""
         self.reader.remove()
+        self._left()
+
+    def _left(self):
+        self._tape.look()
+        self._tape.complain()
 
     def insert(self, name: str) -> None:
         """Puts a card of the shelf into the slot."""
         card = self.shelf.card(name)
-        self.chip.insert(getattr(card, "chip", None) or card)
+        self._push(name, getattr(card, "chip", None) or card)
+
+    def insert_recorded(self, path: "str | os.PathLike") -> None:
+        """Puts the card of a file into the slot. ValueError says what is wrong with the file."""
+        card = opened(path)
+        self._push(card.name, card)
+
+    def _push(self, name, face):
+        card = card_in_slot(self._tape.around(name, face))
+        self.chip.insert(card)
+        self._tape.begun(lambda: self.chip.card is card)
 
     def pull(self) -> None:
         """Pulls the card out of the slot."""
         self.chip.pull()
+        self._left()
 
     def swipe(self, name: str) -> None:
         """Draws a card of the shelf through the stripe reader."""

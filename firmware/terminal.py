@@ -232,7 +232,8 @@ class Terminal:
         unpredictable = self.ports["random"].random(4)
         chance = int.from_bytes(self.ports["random"].random(2), "big") % 99
         counter = self.ledger.next_trace()
-        request = Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, counter, draft.row.emv_type, chance=chance)
+        kind, online = draft.row.emv_type, not draft.row.offline
+        request = Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, counter, kind, 0, chance, online)
         if self._torn is None:
             from firmware.emv.torn import Torn  # with the kernels, not before the first page
 

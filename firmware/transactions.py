@@ -10,6 +10,7 @@ table lacks a column.
     unknown     what ends an unknown result: "reverse" (0400, until it is known), "forget" (nothing can have moved)
     kept        whether it has a record in the ledger
     undoes      the kind of the original that it needs
+    offline     whether card and terminal may approve it between themselves
 
 Codes: host.md §3 (processing code, condition code, 60.1).
 """
@@ -41,6 +42,7 @@ class Transaction:
         title: str = "",
         emv_type: str = "00",
         money: bool = True,
+        offline: bool = False,
     ) -> None:
         self.name = name
         self.mti = mti
@@ -56,6 +58,7 @@ class Transaction:
         self.title = title or name + ".title"
         self.emv_type = emv_type  # tag 9C
         self.money = money  # F4 is sent
+        self.offline = offline
 
     def __repr__(self) -> str:
         return "<%s>" % self.name
@@ -64,7 +67,7 @@ class Transaction:
 SALE = Transaction(
     "sale", mti="0200", processing="000000", condition="00", kind="22",
     steps=(AMOUNT, CARD, LAST_FOUR, CONFIRM, PIN, AUTHORISE, SLIP),
-    sign=+1, unknown="reverse", kept=True,
+    sign=+1, unknown="reverse", kept=True, offline=True,
 )  # fmt: skip
 VOID = Transaction(
     "void", mti="0200", processing="200000", condition="00", kind="23",

@@ -1,6 +1,6 @@
-"""docs/screenshot.png: the page of the running device just after a sale. `make screenshot` writes it anew.
+"""docs/screenshot.png: the page of the running device just after a sale, the next card in its slot.
 
-A new device in a folder that is thrown away, a real Chromium without a window; the numbers on it belong to nobody.
+`make screenshot` writes it anew: a new device in a folder that is thrown away, a real Chromium without a window; the numbers on it belong to nobody.
 """
 
 import sys
@@ -27,7 +27,9 @@ keys ENTER
 wait paper 持卡人存根
 wait screen 1 消费
 keys 1 8850 ENTER
-wait screen 请挥卡
+wait screen 插卡
+insert credit
+wait screen 请输密码
 """
 
 

@@ -176,6 +176,26 @@ class Browser:
             },
         )
 
+    def drag_along(self, selector: str, target: str, above: int, below: int) -> None:
+        """By the mouse, from the middle of one element onto another and down it; above, below: pixels from its middle."""
+        start, along = ({ELEMENT: self.find(one)} for one in (selector, target))
+        moves = [
+            (start, 0, 0),
+            (start, 12, 12),
+            (along, 0, above),
+            (along, 0, (above + below) // 2),
+            (along, 0, below),
+            (start, 0, 0),
+        ]
+        steps = [
+            {"type": "pointerMove", "duration": 60 if number else 0, "origin": origin, "x": x, "y": y}
+            for number, (origin, x, y) in enumerate(moves)
+        ]
+        steps[1:1] = [{"type": "pointerDown", "button": 0}]
+        steps.append({"type": "pointerUp", "button": 0})
+        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
+        self._ask("POST", "/actions", {"actions": [mouse]})
+
     def text(self, selector: str) -> str:
         return self._ask("GET", f"/element/{self.find(selector)}/text")
 

@@ -7,9 +7,12 @@
     --kind         what the keys of a text of blocks are, "test" or "live"
     --case NAME    only that one of several
     --date YYMMDD  the day of a trace that does not say it
+    --run          our kernel runs against the recorded card (`emv_run`); --way, --number, --date, --time, --amount,
+                   --settings FILE, --answer say what it is given; without them it is given what was recorded
 
     status   0 explained    1 explained, and something in it is wrong: no TLV, a signature that does not hold
              2 wrong call, or nothing that can be read
+             with --run: 0 every command is as recorded    1 the kernel sent something else
 
 Card numbers are shown with six and four digits; tracks, names and PINs not at all.
 """
@@ -22,6 +25,7 @@ import sys
 from datetime import date
 
 from firmware.emv import parameter_file, tags, tlv
+from tools import emv_run
 from tools.emv_trace import Trace, is_command, tree_lines
 
 GOOD, WRONG_INSIDE, WRONG = 0, 1, 2
@@ -44,7 +48,8 @@ def main(argv: "list[str]", say=print, stdin=None) -> int:
     parser.add_argument("--keys", metavar="FILE")
     parser.add_argument("--kind", choices=("test", "live"), default="test")
     parser.add_argument("--case", metavar="NAME")
-    parser.add_argument("--date", metavar="YYMMDD", default=date.today().strftime("%y%m%d"))
+    parser.add_argument("--date", metavar="YYMMDD")
+    emv_run.add_options(parser)
     try:
         arguments = parser.parse_args(argv)
     except SystemExit as end:
@@ -59,13 +64,19 @@ def main(argv: "list[str]", say=print, stdin=None) -> int:
     except Unreadable as error:
         print("%s: %s" % (_named(arguments.what), error), file=sys.stderr)
         return WRONG
-    status = GOOD
+    status, today = GOOD, date.today().strftime("%y%m%d")
     for number, (name, content) in enumerate(parts):
         if len(parts) > 1 or name:
             say("%s%s" % ("\n" if number else "", name or "part %d" % (number + 1)))
             say("")
-        if _explain(content, keys, arguments.date, say):
-            status = WRONG_INSIDE
+        try:
+            if arguments.run:
+                status = max(status, emv_run.run(content, keys, arguments, today, say))
+            elif _explain(content, keys, arguments.date or today, say):
+                status = WRONG_INSIDE
+        except emv_run.RunError as error:
+            print("%s: %s" % (_named(arguments.what), error), file=sys.stderr)
+            return WRONG
     return status
 
 

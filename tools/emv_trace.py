@@ -9,6 +9,7 @@ Nothing that is told holds more of a card number than six and four digits, nor a
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from firmware.emv import certificates, dol, meanings, oda, records, tags, tlv, track2
 from firmware.emv.apdu import OK, PPSE, PSE, status_word
@@ -113,8 +114,17 @@ def tree_lines(tree: "tlv.Tree", scheme: str = "", indent: str = "") -> "Iterato
             yield from value_lines(tag, value, scheme, indent)
 
 
+class Exchange(NamedTuple):
+    """what: the command in words; status: of its answer; sent: the objects that it carried by one of the card's lists."""
+
+    what: str
+    status: str
+    sent: "list[tuple[int, bytes]]"
+
+
 class Trace:
-    """A transaction. `lines()` tells it; afterwards `wrong` says whether something in it does not hold."""
+    """A transaction. `lines()` tells it; afterwards `exchanges` has one for each pair that was told, in their order, and
+    `wrong` says whether something in it does not hold."""
 
     def __init__(self, pairs: "list[Pair]", keys: "list[dict] | None" = None, today: str = "") -> None:
         self.pairs = folded(pairs)
@@ -122,6 +132,7 @@ class Trace:
         self._today = today
         self.wrong = False
         self.scheme = ""
+        self.exchanges: list[Exchange] = []
         self._said: dict[int, bytes] = {}
         self._told: dict[int, bytes] = {}
         self._records: dict[tuple[int, int], bytes] = {}
@@ -146,6 +157,7 @@ class Trace:
     def _exchange(self, number, command, response):
         if len(command) < 4:
             self.wrong = True
+            self.exchanges.append(Exchange("no command", "", []))
             yield "%3d  %s: no command" % (number, command.hex().upper())
             return
         size = command[4] if len(command) > 5 else 0
@@ -155,7 +167,8 @@ class Trace:
         name = COMMANDS.get(command[1], "command %02X %02X" % (command[0], command[1]))
         detail, sent = self._command(command, data)
         status = "no answer" if word is None else status_word(word)
-        yield "%3d  %s  =>  %s" % (number, (name + " " + detail).strip(), status)
+        self.exchanges.append(Exchange((name + " " + detail).strip(), status, sent))
+        yield "%3d  %s  =>  %s" % (number, self.exchanges[-1].what, status)
         if len(data) < size:
             self.wrong = True
             yield "       cut off: %d of %d bytes" % (len(data), size)

@@ -216,7 +216,9 @@ class Acquirer:
             return ""
         if request.kind in UPLOADS:
             before = self.books.find(terminal.number, request.private.batch, request.trace, ("sale", "void"))
-            return "" if before is None else before.code if before.state == DECLINED else "94"
+            if before is None or codes.look_up(before.code).action == "retry-later":
+                return ""
+            return before.code if before.state == DECLINED else "94"
         if not terminal.signed_on or request.private.batch != "%06d" % terminal.batch:
             return "77"
         key = (terminal.number, request.private.batch, request.trace)

@@ -14,8 +14,8 @@
 
 A POST is answered {"ok": true}. What cannot be done is answered with a status and {"error": "..."}: 400 for a body
 that says nothing sensible, 404 for an unknown path, 405 for the wrong method, 409 for something that this device
-cannot do now, 413 and 415 for a body too long or not JSON. `placing` a card on a reader that holds one lays it beside; a card that is
-elsewhere is taken from there first.
+cannot do now, 413 and 415 for a body too long or not JSON. `placing` a card on a reader that holds one lays it beside;
+a card that is elsewhere is taken from there first.
 """
 
 from __future__ import annotations

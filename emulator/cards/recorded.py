@@ -47,12 +47,19 @@ class Pair(NamedTuple):
 
 
 class RecordedCard:
-    """A card made of pairs. `missed` counts the commands that had no pair; technology, name and title as other cards'."""
+    """A card made of pairs. technology, name, title and faults as other cards'.
+
+    missed   counts the commands that had no pair
+    last     the place in `pairs` of the one that answered the last command, None where there was none
+    """
 
     technology = "A"
+    protocol = ""  # as its answer to reset says
     pan = stripe = ""
     insertable = tappable = True
-    swipeable = False
+    swipeable = dead = False
+    torn_at: "int | None" = None
+    slow_ms = wtx = 0
 
     def __init__(self, pairs: "Iterable[Pair]", strict: bool = False, name: str = "recorded", atr: "bytes | None" = None) -> None:
         self.name = self.title = name
@@ -61,6 +68,7 @@ class RecordedCard:
         self.interfaces = ("contact", "contactless")
         self.chip = self
         self.missed = 0
+        self.last: int | None = None
         self._at = 0
         if atr is not None:
             self.atr = atr
@@ -76,9 +84,10 @@ class RecordedCard:
             for step in range(count):
                 at = (self._at + step) % count
                 if fits(self.pairs[at].command, command):
-                    self._at = (at + 1) % count
+                    self._at, self.last = (at + 1) % count, at
                     return self.pairs[at].response
         self.missed += 1
+        self.last = None
         return {SELECT: NOT_FOUND, READ_RECORD: NO_RECORD}.get(command[1] if len(command) > 1 else 0, NO_COMMAND)
 
 
@@ -178,7 +187,7 @@ def hidden(pairs: "list[Pair]", masked: bool = True) -> "list[Pair]":
     numbers = _numbers(pairs) if masked else ()
     out = []
     for command, response in pairs:
-        if command[1] == VERIFY or command[0] & 0x04:
+        if command[1] == VERIFY or command[0] & 0x04 or _shows(command, numbers):
             command = command[:5] + bytes(len(command) - 5)
         out.append(Pair(command, _masked(response, numbers) if masked else response))
     return out

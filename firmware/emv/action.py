@@ -16,6 +16,8 @@ set in either of them is a hit; of each there are three, for three questions:
 Where an ARQC was given and the issuer cannot be reached: default hit: AAC, else TC. An acquirer's code that is not in the
 row is no bit. The authorisation response code, 8A, tells the card what it was: Y1, Z1 offline; Y3, Z3 after no answer.
 
+What only the issuer may approve, a void or a balance, is asked for as by a terminal that is online only.
+
 Source: EMV Book 3, 10.7; Book 4, 6.3.6 and Annex A6.
 """
 
@@ -41,7 +43,7 @@ def first(data: "Data") -> int:
     way = terminal_type(data)[1]
     if _hit(data, 0x9F0E, _NO_BIT, data.application.tac_denial):
         return _decided(data, AAC, DECLINED_OFFLINE)
-    if way in ONLINE_ONLY:
+    if way in ONLINE_ONLY or data.request.online:
         return _decided(data, ARQC, b"")
     if way in OFFLINE_ONLY:
         if _hit(data, 0x9F0D, _EVERY_BIT, data.application.tac_default):

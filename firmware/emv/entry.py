@@ -153,7 +153,7 @@ def prepare(
     for row in settings.applications:
         if not row.kernel or (kernels is not None and row.kernel not in kernels):
             continue
-        combination = _prepare(row, request.amount_fen) if indicators else _unprepared(row)
+        combination = _prepare(row, request.amount_fen, request.online) if indicators else _unprepared(row)
         if combination is not None:
             ready.append(combination)
     return ready
@@ -165,7 +165,7 @@ def _unprepared(row: "Application") -> Combination:
     return it
 
 
-def _prepare(row: "Application", amount: int) -> "Combination | None":
+def _prepare(row: "Application", amount: int, online: bool) -> "Combination | None":
     it = Combination(row)
     offline_only = row.ttq is not None and row.ttq[0] & 0x08
     it.status_check = amount == row.status_check_fen
@@ -180,7 +180,7 @@ def _prepare(row: "Application", amount: int) -> "Combination | None":
     it.cvm_exceeded = row.cvm_limit_fen is not None and amount >= row.cvm_limit_fen
     if row.ttq is not None:
         second = row.ttq[1] & 0x3F
-        if it.floor_exceeded or it.status_check or it.zero_amount:
+        if it.floor_exceeded or it.status_check or it.zero_amount or online:
             second |= 0x80
         if it.cvm_exceeded:
             second |= 0x40

@@ -201,6 +201,7 @@ class Request:
     kind            two digits, 9C: "00" goods, "01" cash, "09" goods with cashback, "20" refund, "31" balance
     torn            the terminal's log of torn transactions (`torn.Torn`), or None
     chance          0 .. 98, drawn for this transaction: random selection for online takes it below the target percentage
+    online          only the issuer may approve it
     """
 
     def __init__(
@@ -213,6 +214,7 @@ class Request:
         kind: str = "00",
         other_fen: int = 0,
         chance: int = 98,
+        online: bool = False,
     ) -> None:
         if not 0 <= amount_fen <= 999999999999 or not 0 <= other_fen <= amount_fen:
             raise ValueError("amount out of range")
@@ -224,6 +226,7 @@ class Request:
         self.kind = kind
         self.unpredictable = bytes(unpredictable)
         self.chance = chance
+        self.online = online
         self.torn: Torn | None = None
         self.tags: dict[int, bytes] = {
             0x9F02: bcd("%012d" % amount_fen),

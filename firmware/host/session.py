@@ -351,12 +351,12 @@ def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
 
 def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     """A transaction with its card read -> Result. Tells "signing-on", "reversing", "authorising", "card"."""
-    if draft.card is not None and draft.card.status == APPROVED:
+    if draft.card is not None and draft.card.status == APPROVED and draft.row.offline:
         return (yield from _offline(terminal, draft))
     yield Turn("host")
     result = yield from _online(terminal, draft)
     if draft.finish is not None:  # nobody has told the card yet
-        outcome = yield from conclude(draft, Reply(offline=result.status == "not-sent"))
+        outcome = yield from conclude(draft, Reply(offline=result.status == "not-sent" and draft.row.offline))
         if outcome.status == APPROVED:
             result = yield from _offline(terminal, draft)
     draft.forget()

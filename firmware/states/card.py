@@ -310,6 +310,11 @@ class Refer(CardPage):
     def __init__(self, question: "Any" = None) -> None:
         self.code = question.code if question is not None else ""
 
+    def on_told(self, value: "Any") -> "State | None":
+        if value == "reading":
+            return online.Authorise("card")
+        return super().on_told(value)
+
     def screen(self) -> Screen:
         return Screen("refer.title", ("refer.what", "refer.do", ("", self.code)), keys=OK_CANCEL)
 

@@ -4,6 +4,7 @@ Between "sent" and "result written" no key does anything (`untouchable`); the co
 since every wait in it has its own limit.
 """
 
+from firmware.emv import ask
 from firmware.emv.outcome import CONTACT
 from firmware.host import session
 from firmware.host.session import Result
@@ -29,14 +30,17 @@ class Authorise(Step):
 
     step = AUTHORISE
     joins = True
-    leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance", "TakeCard")
+    leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance", "TakeCard", "Refer")
     deadline_ms = 1_200_000  # never reached: each wait of the conversation has its own limit
     untouchable = True
 
-    def __init__(self) -> None:
-        self.stage = "connecting"
+    def __init__(self, stage: str = "") -> None:
+        self.stage = stage or "connecting"
+        self.goes_on = bool(stage)  # the conversation is under way, and speaks to this page again
 
     def enter(self) -> None:
+        if self.goes_on:
+            return
         self.terminal.make_way()
         if not self.answer("go"):
             self.run(session.authorise(self.terminal, self.draft))
@@ -50,6 +54,8 @@ class Authorise(Step):
         if isinstance(stage, tuple):  # the result is written, and the chip is still in the slot
             _sound(self.terminal, stage[1])
             return self.terminal.make_state("TakeCard", stage[1])
+        if isinstance(stage, ask.Refer):
+            return self.terminal.make_state("Refer", stage)
         if stage in PROGRESS:
             self.stage = stage
         return None

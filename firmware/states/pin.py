@@ -85,7 +85,7 @@ class PinLeftOut(State):
     def on_confirm(self) -> "State | None":
         draft = self.terminal.open_draft
         draft.pin_bypassed = True
-        if draft.card is not None and draft.finish is None:
+        if draft.card is not None and draft.card.tags and draft.finish is None:
             draft.card.tags[0x9F34] = NO_CVM_PERFORMED  # the kernel had counted on a PIN
         return self.terminal.after(PIN)
 

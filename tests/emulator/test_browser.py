@@ -105,6 +105,25 @@ def test_cards_are_placed_and_removed(server, device):
     assert post(server, "/api/card", {"place": "umbrella"})[0] == 409
 
 
+def places(server):
+    return {card["name"]: card["place"] for card in get(server, "/api/state")["cards"] if card["place"] != "shelf"}
+
+
+def test_cards_are_inserted_pulled_and_swiped(server, device):
+    assert post(server, "/api/card", {"insert": "debit"}) == OK
+    assert places(server) == {"debit": "slot"}
+    assert post(server, "/api/card", {"insert": "credit"})[0] == 409
+    assert post(server, "/api/card", {"place": "debit"}) == OK
+    assert places(server) == {"debit": "reader"}
+    assert post(server, "/api/card", {"swipe": "debit"}) == OK
+    assert post(server, "/api/card", {"insert": "credit"}) == OK
+    assert places(server) == {"credit": "slot"}
+    assert post(server, "/api/card", {"pull": True}) == OK
+    assert places(server) == {}
+    assert post(server, "/api/card", {"insert": "phone"})[0] == 409
+    assert post(server, "/api/card", {"swipe": "phone"})[0] == 409
+
+
 def test_paper_is_torn_off_and_kept(server, device):
     post(server, "/api/keys", {"keys": "5 ENTER"})
     assert device.wait_paper("typed 5")
@@ -144,6 +163,11 @@ WRONG = [
     ("/api/card", b'{"remove": false}', 400, "remove is a text"),
     ("/api/card", b'{"place": "debit", "remove": true}', 400, "not known here: 'remove'"),
     ("/api/card", b'{"place": null}', 400, "place is a text"),
+    ("/api/card", b'{"insert": ""}', 400, "insert is a text"),
+    ("/api/card", b'{"swipe": "debit", "insert": "debit"}', 400, "not known here: 'swipe'"),
+    ("/api/card", b'{"swipe": "umbrella"}', 409, "no such card"),
+    ("/api/card", b'{"pull": "debit"}', 400, "the slot is emptied by"),
+    ("/api/card", b'{"pull": true, "more": 1}', 400, "not known here: 'more'"),
     ("/api/power", b'{"do": "explode"}', 400, "do is one of: on, off, plug, crash"),
     ("/api/fault", b'{"name": "paper-out"}', 400, "on is true or false"),
     ("/api/fault", b'{"name": "paper-out", "on": 1}', 400, "on is true or false"),

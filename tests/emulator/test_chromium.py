@@ -40,6 +40,7 @@ def page(browser, served):
     on(device)
     browser.open(served.address)
     shows(browser, "ready")
+    shelved(browser)
     yield browser
     assert browser.complaints() == []
 
@@ -51,6 +52,10 @@ def device(served):
 
 def shows(browser, text, seconds=10):
     return browser.until(SCREEN + ".includes(arguments[0])", text, seconds=seconds)
+
+
+def shelved(browser):
+    browser.until("return document.querySelectorAll('#cards .row').length > 25")
 
 
 def key(token):
@@ -82,6 +87,7 @@ def test_a_person_logs_in_sells_and_tears_off_the_slip(browser, tmp_path):
             shows(browser, "请挥卡")
             shows(browser, "12.34")
             assert browser.run(LIT) > 300
+            shelved(browser)
             browser.drag(card("debit"), "#reader")
             shows(browser, "打印下一联", 20)
             browser.click("#landed " + card("debit"))
@@ -166,11 +172,47 @@ def test_a_card_dropped_beside_the_reader_stays_on_the_shelf(page, device):
 
 def test_a_card_is_placed_by_keyboard_and_taken_away(page, device):
     page.run(f"document.querySelector('{card('debit')}').focus()")
-    page.press("Enter")
+    page.press("ArrowDown", "Enter")
+    page.until("return document.querySelector('[data-card=second]').getAttribute('aria-expanded') == 'true'")
+    page.press("Tab", "Enter")
     shows(page, "card A")
-    page.until("return document.activeElement.dataset.card == 'debit'")
+    page.until("return document.activeElement.textContent.includes('拿开')")
     page.press("Enter")
     shows(page, "card gone")
+    page.press("Tab", "Enter")
+    page.until("return document.activeElement.textContent.includes('拔卡')")
+    assert device.in_slot == "second"
+    page.press("Enter")
+    assert device.until(lambda: device.in_slot == "", 5)
+
+
+def test_a_card_is_dragged_into_the_slot_and_pulled_out(page, device):
+    page.drag(card("debit"), "#mouth")
+    page.until("return document.querySelector('#inserted .bankcard')")
+    assert device.in_slot == "debit"
+    page.drag("#inserted " + card("debit"), "#reader")
+    assert device.until(lambda: device.on_reader == ["debit"] and device.in_slot == "", 5)
+    page.until("return document.querySelector('#landed .bankcard')")
+    page.drag("#landed " + card("debit"), "#mouth")
+    page.until("return document.querySelector('#inserted .bankcard')")
+    page.click("#inserted " + card("debit"))
+    assert device.until(lambda: device.in_slot == "", 5)
+
+
+def test_a_card_drawn_along_the_groove_is_swiped_once(page, device):
+    start = device.changes.number
+
+    def swipes():
+        return [entry.text for entry in device.log_since(start) if "swiped" in entry.text]
+
+    page.drag(card("debit"), "#groove")
+    assert device.until(lambda: len(swipes()) == 1, 5)
+    page.drag_along(card("debit"), "#groove", -90, 90)
+    assert device.until(lambda: len(swipes()) == 2, 5)
+    page.press("1")
+    shows(page, "1")
+    assert len(swipes()) == 2
+    page.until("return !document.querySelector('.flying, .slide .bankcard, .target')")
 
 
 def test_the_plug_darkens_the_panel_and_the_button_lights_it(page, device):
@@ -231,7 +273,7 @@ def test_nothing_sticks_out_and_everything_has_a_name(page):
         " !(node.getAttribute('aria-label') || node.textContent.trim() || node.closest('label'))).map(node => node.outerHTML)"
     )
     assert page.run(unnamed) == []
-    for width, height in ((1280, 800), (1024, 768), (390, 844), (360, 640)):
+    for width, height in ((1280, 800), (1024, 768), (800, 800), (390, 844), (360, 640)):
         page.resize(width, height)
         assert page.run("return document.documentElement.scrollWidth") <= width
     page.resize(1280, 800)

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from drivers.store import SqliteStore
+from emulator.cards.stripe import DAMAGED
 from emulator.device import CRASHED, FAULTS, OFF, ON, SECTIONS, Busy
 from tests.emulator.bench import TOY, no_threads_but, on, toy_device
 from tests.toys import until
@@ -33,6 +34,7 @@ def kept(tmp_path_factory):
 def device(kept):
     kept.plug()
     kept.remove_card()
+    kept.pull()
     kept.tear()
     for name, _, _ in FAULTS:
         kept.fault(name, False)
@@ -41,7 +43,9 @@ def device(kept):
 
 @pytest.fixture
 def running(kept):
-    """The same device as the last test left it, switched on: for tests that do not care what it shows."""
+    """The same device as the last test left it, switched on, its cards on the shelf: for tests that do not care what it shows."""
+    kept.remove_card()
+    kept.pull()
     return kept if kept.power == ON else on(kept)
 
 
@@ -141,6 +145,79 @@ def test_tapping_another_card_takes_the_first_away(device):
     device.tap("debit")
     device.tap("credit")
     assert device.on_reader == ["credit"]
+
+
+def place_of(device, name):
+    return next(card["place"] for card in device.state()["cards"] if card["name"] == name)
+
+
+def test_a_card_is_on_the_shelf_on_the_reader_or_in_the_slot_and_never_in_two_places(running):
+    assert place_of(running, "debit") == "shelf"
+    running.place("debit")
+    assert place_of(running, "debit") == "reader"
+    running.insert("debit")
+    assert (place_of(running, "debit"), running.on_reader, running.in_slot) == ("slot", [], "debit")
+    running.tap("debit")
+    assert (place_of(running, "debit"), running.on_reader, running.in_slot) == ("reader", ["debit"], "")
+    running.insert("debit")
+    running.swipe("debit")
+    assert (place_of(running, "debit"), running.in_slot) == ("shelf", "")
+    running.remove_card()
+
+
+def test_a_slot_holds_one_card(running):
+    running.insert("credit")
+    with pytest.raises(ValueError, match="credit is in the slot already"):
+        running.insert("debit")
+    assert (running.in_slot, place_of(running, "debit")) == ("credit", "shelf")
+    running.pull()
+    running.pull()
+    assert running.in_slot == ""
+
+
+@pytest.mark.parametrize(
+    ("act", "name", "reason"),
+    [("insert", "phone", "no contacts"), ("swipe", "phone", "no stripe"), ("tap", "stripe", "cannot be tapped"),
+     ("place", "chip-dead", "cannot be tapped"), ("insert", "umbrella", "no such card"), ("swipe", "umbrella", "no such card")],
+)  # fmt: skip
+def test_what_a_card_does_not_have_cannot_be_used(running, act, name, reason):
+    with pytest.raises(ValueError, match=reason):
+        getattr(running, act)(name)
+
+
+def test_a_card_that_leaves_by_itself_is_back_on_the_shelf(running):
+    running.insert("torn")
+    number = running.state()["number"]
+    running.chips.chip.pull()
+    assert (running.in_slot, place_of(running, "torn")) == ("", "shelf")
+    assert "cards" in running.state(number, 5)
+    running.insert("torn")
+    assert running.in_slot == "torn"
+    running.pull()
+
+
+def test_a_swipe_is_told_without_what_is_on_the_stripe(running):
+    start = running.changes.number
+    running.swipe("stripe")
+    running.swipe("debit", badly=True)
+    told = [entry.text for entry in running.log_since(start)]
+    card = running.town.shelf.card("stripe")
+    assert [text for text in told if "swiped" in text] == [
+        f"card: swiped, {len(card.stripe)} characters", f"card: swiped, {len(DAMAGED)} characters",
+    ]  # fmt: skip
+    assert not any(card.pan in text for text in told)
+
+
+def test_every_card_of_the_shelf_says_what_it_is_for_and_what_it_can_do(running):
+    cards = running.state()["cards"]
+    assert [card["name"] for card in cards[:2]] == ["debit", "second"]
+    for card in cards:
+        assert card["acts"] and all(card["group"]) and all(card["shows"]), card["name"]
+        there = running.town.shelf.card(card["name"])
+        able = {"tap": there.tappable, "insert": there.insertable, "swipe": there.swipeable}
+        assert {act for act, can in able.items() if can} == set(card["acts"])
+    groups = [card["group"][0] for card in cards]
+    assert groups == sorted(groups, key=groups.index), "a group stands together"
 
 
 def test_a_pulled_plug_leaves_every_chip_without_memory(device):
@@ -391,6 +468,7 @@ def test_random_orders_leave_a_device_that_works(device):
     chance = random.Random(20)
     acts = [
         device.power_on, device.plug, device.crash, device.power_on, device.tear, device.remove_card, lambda: device.tap("debit"),
+        device.pull, lambda: device.swipe("debit"), lambda: device.insert("debit") if not device.in_slot else None,
         lambda: device.keys("1"), lambda: device.fault("paper-out", chance.random() < 0.5), lambda: device.stop_at("typed"),
     ]  # fmt: skip
 

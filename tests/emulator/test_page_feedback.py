@@ -44,10 +44,44 @@ def test_a_third_card_is_refused_in_words(page):
         page.device.place(name)
     page.until("return document.querySelectorAll('#landed .bankcard').length == 2")
     page.click('[data-card="second"]')
+    page.click('[data-act="tap"]')
     page.until("return !document.querySelector('#toast').hidden")
     assert "最多放两张卡" in page.text("#toast")
     page.device.remove_card()
     page.complaints()  # the refused card is told by the console too
+
+
+def test_a_second_card_does_not_fit_into_the_slot(page):
+    page.device.insert("credit")
+    page.until("return document.querySelector('#inserted .bankcard')")
+    page.drag('[data-card="debit"]', "#mouth")
+    page.until("return document.querySelector('#toast').textContent.includes('插卡口里已有一张卡')")
+    page.device.pull()
+    page.complaints()
+
+
+def test_what_a_card_cannot_do_is_grey_and_says_why(page):
+    page.click("#cards details:nth-of-type(3) summary")
+    page.click('[data-card="phone"]')
+    able = "return [...document.querySelectorAll('[data-act]')].map(button => [button.disabled, button.title])"
+    assert page.run(able) == [[False, ""], [True, "此卡没有芯片触点 has no contacts"], [True, "此卡没有磁条 has no stripe"]]
+    page.drag('[data-card="phone"]', "#groove")
+    page.until("return document.querySelector('#toast').textContent.includes('此卡没有磁条')")
+    page.complaints()
+
+
+def test_a_card_is_found_by_what_it_shows(page):
+    page.write("#find", "fDDA")
+    rows = (
+        "return [...document.querySelectorAll('#cards .row')].filter(row => row.checkVisibility()).map(row => row.dataset.card)"
+    )
+    assert page.run(rows) == ["flash", "flash-wrong", "flash-online", "flash-contact"]
+    page.press("Enter")
+    page.until("return document.querySelector('[data-card=flash]').getAttribute('aria-expanded') == 'true'")
+    page.run("const f = document.querySelector('#find'); f.value = ''; f.dispatchEvent(new Event('input')); f.blur()")
+    shown = page.run(rows)
+    assert "flash" in shown and "debit" not in shown
+    page.run("document.activeElement.blur()")
 
 
 def test_a_point_and_the_rules_can_be_taken_back(page):

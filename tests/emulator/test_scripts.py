@@ -18,7 +18,7 @@ PARTS = ("login", "sell")  # included by the others
 @pytest.mark.parametrize("name", sorted(path.stem for path in SCRIPTS.glob("*.txt") if path.stem not in PARTS))
 def test_each_example_comes_out_as_written(name, tmp_path):
     with Device(tmp_path, fast=True) as device:
-        script.run(device, SCRIPTS / f"{name}.txt")
+        script.run(device, SCRIPTS / f"{name}.txt", record=tmp_path / "seen")
         assert not [entry.text for entry in device.log if entry.kind == "terminal"]
 
 
@@ -50,6 +50,9 @@ def test_a_failed_step_names_itself_and_shows_the_screen(toy, tmp_path):
         ("fault gremlins", "no such fault"),
         ("rule next explode", "explode"),
         ("second debit", "no first card"),
+        ("insert phone", "no contacts"),
+        ("swipe phone", "no stripe"),
+        ("tap stripe", "cannot be tapped"),
         ("expect led 9", "9"),
         ("expect power crashed", "power is on"),
         ("expect paper nothing", "not on the paper"),

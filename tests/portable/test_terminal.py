@@ -8,6 +8,7 @@ from firmware.emv import tlv
 from firmware.events import Event
 from tests.portable.plain_card import NUMBER, PlainCard, hexes
 from tests.portable.plain_chip import ARQC, ASKED, PlainChip
+from tests.portable.plain_keys import authority_row
 from tests.portable.plain_ports import Shop
 
 SWIPED = "6212345678901232=3012%s0000000000?"
@@ -83,6 +84,18 @@ def test_a_device_that_knows_no_cards_says_what_to_load():
         shop.until("Unprovisioned")
         assert page in shop.text, shop.text
         assert [line for line in shop.log.lines if gone in line]
+
+
+def test_test_keys_prove_nothing_to_a_device_that_takes_real_money():
+    for mode, kind, used in (("production", "test", 0), ("production", "live", 1), ("test", "test", 1), ("test", "live", 1)):
+        shop = Shop()
+        shop.board["mode"] = mode
+        shop.vault.approved = True
+        shop.store.commit([("parameters", "emv.keys", json.dumps([authority_row(kind=kind)]).encode(), None)])
+        shop.power_on()
+        shop.log_in()
+        assert len(shop.terminal.emv_settings().authority.all()) == used
+        assert bool([line for line in shop.log.lines if "not used in production" in line]) == (not used)
 
 
 def test_a_sale_is_booked_and_printed_in_two_copies():

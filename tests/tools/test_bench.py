@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from emulator.cards import pki
 from firmware.emv import tlv
 from tools.bench import __main__ as bench
-from tools.bench import codecs, start, tap
+from tools.bench import cards, codecs, start, tap
 from tools.bench.table import Row, lines, number, percentile
 
 
@@ -59,9 +60,9 @@ def test_pyiso8583_and_we_pack_the_same_bytes_of_a_16_field_sale():
     assert codec.unpack(message)[1] == codecs.SALE
 
 
-def test_the_fci_of_the_benchmark_has_206_bytes_and_four_levels():
+def test_the_fci_of_the_benchmark_has_250_bytes_and_four_levels():
     data = codecs.fci()
-    assert len(data) == 206
+    assert len(data) == 250
     assert tlv.find(tlv.decode(data), 0x4F) == bytes.fromhex("A000000333010101")
 
 
@@ -91,6 +92,34 @@ def test_the_shop_of_the_simulation_sells_and_the_books_agree():
     shop.sell(3)
     assert shop.world.books_agree()
     assert len(shop.world.terminal.ledger.newest(10)) == 3
+
+
+@pytest.mark.parametrize("chain", sorted(cards.CHAINS))
+def test_the_tap_and_the_chip_sale_that_are_measured_are_proven_and_approved(chain):
+    assert cards.tap_seconds(cards.CHAINS[chain], 1, cards.settings(offline=True)) > 0
+    assert cards.chip_seconds(cards.CHAINS[chain], 1, cards.settings(offline=False)) > 0
+
+
+def test_a_tap_that_is_not_proven_is_not_measured():
+    bare = cards.settings(offline=True)
+    bare.authority = type(bare.authority)()
+    with pytest.raises(AssertionError, match="not approved offline"):
+        cards.tap_seconds(cards.CHAINS["1024-bit"], 1, bare)
+
+
+def test_the_keys_of_the_measured_cards_have_the_bits_that_the_table_names():
+    for name, chain in cards.CHAINS.items():
+        assert pki.key(chain[1]).size * 8 == pki.key(chain[2]).size * 8 == int(name.split("-")[0])
+
+
+def test_the_largest_inputs_are_those_that_the_firmware_still_takes():
+    assert tlv.MAX_SIZE - 8 < len(cards.tlv_input(tlv.MAX_SIZE)) <= tlv.MAX_SIZE
+    assert len(tlv.decode(cards.tlv_input(4096))) == 4096 // 8
+    kinds = cards.largest()
+    assert len({kind.name for kind in kinds}) == 4
+    for kind in kinds:
+        assert len(kind.inputs) == 3
+        kind.run(kind.inputs[-1])
 
 
 def test_a_history_is_written_into_a_store_and_says_nothing_of_who_the_device_is(tmp_path):

@@ -17,13 +17,14 @@ from tools.bench.table import Row, lines, say
 # name: (module, what it measures)
 GROUPS = {
     "codecs": ("tools.bench.codecs", "ISO 8583 and TLV beside pyiso8583 and pyemv"),
+    "cards": ("tools.bench.cards", "a tap with fDDA and a chip sale with CDA: CPU; the largest legal inputs"),
     "start": ("tools.bench.start", "power on to the log-in page, to the reader; memory; idle CPU; with 5,000 sales on record"),
     "keys": ("tools.bench.keys", "key to pixels; bytes on the display's bus"),
     "tap": ("tools.bench.tap", "one tap at the wire: CPU, bytes; synced commits of a sale"),
     "world": ("tools.bench.simulation", "sales a minute at the port level, 1,000 and 20,000"),
     "day": ("tools.bench.day", "500 sales in a row at the wire, and what becomes of the memory"),
 }
-DEFAULT = ("codecs", "start", "keys", "tap", "world")
+DEFAULT = ("codecs", "cards", "start", "keys", "tap", "world")
 
 
 def main(argv: list[str]) -> int:

@@ -22,6 +22,9 @@ SALE: dict[int, Any] = {
 }  # fmt: skip
 
 
+FCI_BYTES = 250
+
+
 def digits(most: int, prefix: int = 0, **pad: str) -> dict[str, Any]:
     """A row of pyiso8583's specification for packed digits."""
     return {"data_enc": "b", "len_enc": "bcd", "len_type": prefix, "len_count": "nibbles", "max_len": most, "desc": "", **pad}
@@ -45,21 +48,21 @@ PEER_SPEC = {
 
 
 def fci() -> bytes:
-    """The answer to SELECT of a talkative card: 206 bytes, four levels."""
+    """The answer to SELECT of a talkative card: 250 bytes, four levels."""
     directory = [(0x4F, bytes.fromhex("A000000333010101")), (0x50, b"UNIONPAY"), (0x87, b"\x01")]
     issuer = [
         (0x9F4D, b"\x0b\x0a"), (0xDF4D, b"\x0c\x0a"), (0x5F54, b"ICBKCNBJXXX"), (0x9F5A, bytes(5)), (0x9F0A, bytes(8)),
-        (0x61, directory),
+        (0x61, directory), (0x61, [(0x4F, bytes.fromhex("A000000333010102")), (0x50, b"UNIONPAY CREDIT"), (0x87, b"\x02")]),
     ]  # fmt: skip
     proprietary = [
         (0x50, b"PBOC DEBIT"), (0x87, b"\x01"), (0x9F38, bytes(27)), (0x5F2D, b"zhen"), (0x9F11, b"\x01"),
         (0x9F12, b"UnionPay Debit"), (0xBF0C, issuer), (0x9F7F, b""),
     ]  # fmt: skip
     name = (0x84, bytes.fromhex("A000000333010101"))
-    rest = 206 - len(tlv.encode([(0x6F, [name, (0xA5, proprietary)])]))
+    rest = FCI_BYTES - len(tlv.encode([(0x6F, [name, (0xA5, proprietary)])]))
     proprietary[-1] = (0x9F7F, bytes(rest))
     data = tlv.encode([(0x6F, [name, (0xA5, proprietary)])])
-    if len(data) != 206:
+    if len(data) != FCI_BYTES:
         raise AssertionError("the FCI has %d bytes" % len(data))
     return data
 
@@ -111,7 +114,7 @@ def tlv_row() -> Row:
     if not pyemv.tlv.decode(data).get("6F", {}).get("A5", {}).get("BF0C", {}).get("61", {}).get("4F"):
         raise AssertionError("pyemv and we do not agree on the FCI")
     return Row(
-        "TLV decode, 206-byte FCI",
+        "TLV decode, %d-byte FCI" % FCI_BYTES,
         best_of(lambda: tlv.decode(data), time.thread_time, 500) * 1e6,
         "µs",
         best_of(lambda: pyemv.tlv.decode(data), time.thread_time, 200) * 1e6,

@@ -28,7 +28,7 @@ const KEYS = [
 const FAULTS = [
   ["paper-out", "缺纸", "Paper out"], ["low-paper", "纸将用完", "Paper runs low"], ["cover-open", "纸仓盖未合", "Printer cover open"],
   ["hot", "打印头过热", "Print head too hot"], ["printer-silent", "打印机无响应", "Printer silent"], ["line-down", "网络断开", "Line to the host down"],
-  ["reader-silent", "读卡器无响应", "Reader silent"], ["display-gone", "屏幕断线", "Display gone"],
+  ["reader-silent", "感应区无响应", "Contactless reader silent"], ["chip-gone", "插卡口失联", "Chip slot gone"], ["stripe-gone", "刷卡槽失联", "Stripe reader gone"], ["display-gone", "屏幕断线", "Display gone"],
 ];
 const KINDS = [["wire", "芯片"], ["panel", "屏幕"], ["apdu", "卡片"], ["iso8583", "报文"], ["key", "按键"], ["power", "电源"], ["terminal", "程序"]];
 const QUIET = ["panel"]; // every digit crosses the display's bus several times: shown on request, or when a filter finds it
@@ -88,7 +88,10 @@ async function follow() {
 
 function say(text) { $("spoken").textContent = text; }
 let fading = 0;
-const COMPLAINTS = [[/^two cards/, "感应区最多放两张卡"], [/Failed to fetch|NetworkError/, "模拟器没有应答"]];
+const COMPLAINTS = [
+  [/^two cards/, "感应区最多放两张卡"], [/in the slot already/, "插卡口里已有一张卡"], [/cannot be tapped/, "此卡不能挥卡"], [/no contacts/, "此卡没有芯片触点"], [/no stripe/, "此卡没有磁条"],
+  [/Failed to fetch|NetworkError/, "模拟器没有应答"],
+];
 function complain(text) {
   const [, zh] = COMPLAINTS.find(([pattern]) => pattern.test(text)) || [null, "无法执行"];
   $("toast").replaceChildren(...both(zh, text));
@@ -184,25 +187,174 @@ function drawSlips(torn) {
   }));
 }
 
+// The cards stand in groups; the chosen one shows its face and what can be done with it. The rows are made once and then
+// kept up to date, so that neither focus nor place on the page is lost.
+const ACTS = [
+  // act, word, its symbol, the field of the request; where a card is that can be taken back, by which word and request
+  { act: "tap", zh: "挥卡", en: "Tap", sign: "waves", ask: (name) => ({ place: name }), home: "reader", back: ["拿开", "Away"], undo: (name) => ({ remove: name }) },
+  { act: "insert", zh: "插卡", en: "Insert", sign: "chip-mark", ask: (name) => ({ insert: name }), home: "slot", back: ["拔卡", "Pull"], undo: () => ({ pull: true }) },
+  { act: "swipe", zh: "刷卡", en: "Swipe", sign: "stripe-mark", ask: (name) => ({ swipe: name }) },
+];
+const MISSING = { tap: ["不能挥", "cannot be tapped"], insert: ["没有芯片触点", "has no contacts"], swipe: ["没有磁条", "has no stripe"] };
 const titles = {}; // what a card is called, by its name
+const shelf = { cards: {}, rows: {}, groups: [], chosen: null }; // by name: what the API says; what is drawn
+
 function drawCards(cards) {
-  for (const card of cards) titles[card.name] = card.title.replace(/ [A-Za-z].*/, "");
-  const shelf = $("cards"), landed = $("landed"), focused = document.activeElement && document.activeElement.dataset.card;
-  shelf.replaceChildren();
-  landed.replaceChildren();
   cards.forEach((card, look) => {
-    const picture = make("button", {
-      type: "button", class: "bankcard", "data-card": card.name, "data-look": card.bank ? look % 7 : 7, "aria-pressed": String(card.place === "reader"),
-      "aria-label": `${card.title} ${card.name} ${card.number}: ${card.place === "reader" ? "拿开 take away" : "放到感应区 put on the reader"}`,
-    }, make("b", { text: titles[card.name] }), make("small", { text: card.name }), symbol("chip", "chip"), make("span", { class: "number", text: card.number }), symbol("waves", "mark"));
-    carry(picture, card);
-    const place = make("div", { class: "place", role: "listitem" });
-    if (card.bank) place.append(make("button", { type: "button", class: "holder", title: "持卡人输入密码 The holder types the PIN of this card", "aria-label": `${card.title}: 持卡人输入密码 the holder types the PIN`, text: "输密 PIN", onclick: (event) => { press("PIN:" + card.name); if (event.detail) event.currentTarget.blur(); } }));
-    shelf.append(place);
-    (card.place === "reader" ? landed : place).append(picture);
-    if (focused === card.name) picture.focus({ preventScroll: true });
+    card.look = card.bank ? look % 7 : 7;
+    titles[card.name] = card.title.replace(/ [A-Za-z].*/, "");
+    shelf.cards[card.name] = card;
   });
+  if (String(Object.keys(shelf.rows)) !== String(cards.map((card) => card.name))) stackShelf(cards);
+  for (const card of cards) {
+    const { row, hand } = shelf.rows[card.name];
+    row.dataset.place = card.place;
+    row.setAttribute("aria-label", `${card.title} ${card.name}: ${card.shows.join(" ")}${card.place === "shelf" ? "" : card.place === "slot" ? " 在插卡口 in the slot" : " 在感应区 on the reader"}`);
+    if (hand.childElementCount) fillHand(card);
+  }
+  lay($("landed"), cards.filter((card) => card.place === "reader"), "拿开 take away");
+  lay($("inserted"), cards.filter((card) => card.place === "slot"), "拔卡 pull it out");
+  $("mouth").classList.toggle("taken", cards.some((card) => card.place === "slot"));
 }
+
+// The cards that lie in one place of the device: those that are there already stay.
+function lay(box, cards, word) {
+  for (const there of [...box.children]) if (!cards.some((card) => card.name === there.dataset.card)) there.remove();
+  for (const card of cards) {
+    if ([...box.children].some((there) => there.dataset.card === card.name)) continue;
+    const picture = face(card, "button");
+    picture.dataset.card = card.name;
+    picture.setAttribute("aria-label", `${card.title} ${card.number}: ${word}`);
+    carry(picture, card.name, () => goBack(card.name));
+    box.append(picture);
+  }
+}
+
+function face(card, tag = "div") {
+  const picture = make(tag, { class: "bankcard", "data-look": card.look }, make("b", { text: titles[card.name] }), make("small", { text: card.name }), make("span", { class: "number", text: card.number }));
+  if (tag === "button") picture.type = "button";
+  if (card.acts.includes("insert")) picture.append(symbol("chip", "chip"));
+  if (card.acts.includes("tap")) picture.append(symbol("waves", "mark"));
+  return picture;
+}
+
+function stackShelf(cards) {
+  const named = new Map();
+  for (const card of cards) named.set(card.group[0], [...(named.get(card.group[0]) || []), card]);
+  shelf.rows = {};
+  shelf.groups = [...named.values()].map((members, i) => {
+    const [zh, en] = members[0].group;
+    const summary = make("summary", {}, ...both(zh, en), make("span", { class: "many", text: members.length }));
+    const group = make("details", { class: "group" }, summary, ...members.map(stackCard));
+    group.open = i === 0;
+    summary.addEventListener("click", (event) => { event.preventDefault(); openGroup(group, !group.open); if (event.detail) summary.blur(); });
+    return group;
+  });
+  $("cards").replaceChildren(...shelf.groups);
+  choose(shelf.chosen in shelf.cards ? shelf.chosen : cards[0].name);
+}
+
+function stackCard(card) {
+  const signs = make("span", { class: "signs", "aria-hidden": "true" }, ...ACTS.map(({ act, sign }) => symbol(sign, card.acts.includes(act) ? "" : "none")));
+  const row = make("button", { type: "button", class: "row", "data-card": card.name, "data-look": card.look, "aria-expanded": "false", title: card.shows[1] }, make("b", { text: titles[card.name] }), signs, make("small", { text: card.shows[0] || card.name }));
+  const hand = make("div", { class: "hand" });
+  carry(row, card.name, () => choose(shelf.chosen === card.name ? null : card.name));
+  shelf.rows[card.name] = { row, hand };
+  return make("div", { class: "card" }, row, hand);
+}
+
+function openGroup(group, open) {
+  if (open && !$("find").value) for (const other of shelf.groups) other.open = other === group;
+  group.open = open;
+}
+
+function choose(name) {
+  if (shelf.chosen && shelf.chosen !== name && shelf.rows[shelf.chosen]) closeHand(shelf.chosen);
+  if (name === null && shelf.chosen) closeHand(shelf.chosen);
+  shelf.chosen = name;
+  if (!name) return;
+  const { row } = shelf.rows[name];
+  openGroup(row.closest("details"), true);
+  row.setAttribute("aria-expanded", "true");
+  fillHand(shelf.cards[name]);
+  row.parentElement.scrollIntoView({ block: "nearest" });
+}
+function closeHand(name) {
+  shelf.rows[name].row.setAttribute("aria-expanded", "false");
+  shelf.rows[name].hand.replaceChildren();
+}
+
+// What can be done with the chosen card.
+function fillHand(card) {
+  const { hand } = shelf.rows[card.name];
+  if (!hand.childElementCount) {
+    const picture = face(card);
+    carry(picture, card.name, () => {});
+    hand.append(picture, make("p", { class: "shows", lang: "en", text: card.shows[1] }), make("div", { class: "acts" }, ...ACTS.map(({ act, sign }) => {
+      const button = make("button", { type: "button", "data-act": act }, symbol(sign, "sign"), make("b", {}), make("span", { lang: "en" }));
+      button.disabled = !card.acts.includes(act);
+      if (button.disabled) button.title = "此卡" + MISSING[act].join(" ");
+      button.addEventListener("click", (event) => { doAct(act, card.name); if (event.detail) button.blur(); });
+      return button;
+    })));
+    if (card.bank) hand.append(make("button", { type: "button", class: "holder", title: "持卡人输入密码 The holder types the PIN of this card", onclick: (event) => { press("PIN:" + card.name); if (event.detail) event.currentTarget.blur(); } }, ...both("持卡人输密", "type its PIN")));
+  }
+  hand.dataset.place = card.place;
+  for (const button of hand.querySelectorAll("[data-act]")) {
+    const { zh, en, home, back } = ACTS.find(({ act }) => act === button.dataset.act);
+    const words = home && card.place === home ? back : [zh, en];
+    button.querySelector("b").textContent = words[0];
+    button.querySelector("span").textContent = words[1];
+    button.classList.toggle("back", words === back);
+  }
+}
+
+function doAct(act, name) {
+  const { ask, home, undo } = ACTS.find((one) => one.act === act);
+  if (home && shelf.cards[name].place === home) { goBack(name); return; }
+  quietly(post("/api/card", ask(name)).then(() => { if (act === "swipe") slide(name); }));
+  wakeSound();
+  if (matchMedia("(max-width: 760px)").matches) $("device").scrollIntoView({ block: "center" }); // the cards lie below it
+}
+function goBack(name) {
+  const way = ACTS.find(({ home }) => home && home === shelf.cards[name].place);
+  if (way) quietly(post("/api/card", way.undo(name)));
+  wakeSound();
+}
+function slide(name) {
+  const picture = face(shelf.cards[name]);
+  $("slide").replaceChildren(picture);
+  setTimeout(() => picture.remove(), 450);
+}
+
+// Rows are found by words, and walked with the arrow keys.
+$("find").addEventListener("input", () => {
+  const sought = $("find").value.trim().toLowerCase();
+  for (const group of shelf.groups) {
+    let found = 0;
+    for (const { row } of Object.values(shelf.rows).filter(({ row }) => group.contains(row))) {
+      const card = shelf.cards[row.dataset.card];
+      const fits = [card.title, card.name, ...card.group, ...card.shows].join(" ").toLowerCase().includes(sought);
+      row.parentElement.hidden = !fits;
+      found += fits;
+    }
+    group.hidden = !found;
+    group.open = sought ? found > 0 : group.contains((shelf.rows[shelf.chosen] || {}).row || null);
+  }
+});
+$("find").addEventListener("keydown", (event) => {
+  const first = $("cards").querySelector("details[open]:not([hidden]) .card:not([hidden]) .row");
+  if (first && (event.key === "Enter" || event.key === "ArrowDown")) { event.preventDefault(); first.focus(); if (event.key === "Enter") choose(first.dataset.card); }
+});
+$("cards").addEventListener("keydown", (event) => {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step || !event.target.matches("summary, .row")) return;
+  event.preventDefault();
+  const stops = [...$("cards").querySelectorAll("summary, .row")].filter((node) => node.checkVisibility());
+  const next = stops[stops.indexOf(event.target) + step];
+  if (next) next.focus();
+});
+
 function symbol(name, className) {
   const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), use = document.createElementNS(ns, "use");
   svg.setAttribute("class", className);
@@ -212,35 +364,50 @@ function symbol(name, className) {
   return svg;
 }
 
-// A card is dragged, or clicked: from the shelf onto the reader, from the reader away.
-function carry(picture, card) {
-  const toggle = () => quietly(post("/api/card", card.place === "reader" ? { remove: card.name } : { place: card.name }));
-  let from = null, ghost = null;
-  const overReader = (event) => {
-    const box = $("reader").getBoundingClientRect();
-    return event.clientX > box.left - 40 && event.clientX < box.right + 40 && event.clientY > box.top - 60 && event.clientY < box.bottom + 30;
+// A card is dragged onto the reader, into the slot, along the groove, or away; `click` is what a click on it does.
+const TARGETS = [
+  // act, element, how far beside it still counts: left and right, above, below
+  ["swipe", "groove", 22, 20, 20], ["insert", "mouth", 20, 26, 30], ["tap", "reader", 8, 60, 20],
+];
+const ALONG = 60; // pixels along the groove that are a swipe
+function carry(picture, name, click) {
+  let from = null, ghost = null, entered = null, swiped = false;
+  const under = (event) => (TARGETS.find(([, id, beside, above, below]) => {
+    const box = $(id).getBoundingClientRect();
+    return event.clientX > box.left - beside && event.clientX < box.right + beside && event.clientY > box.top - above && event.clientY < box.bottom + below;
+  }) || [null])[0];
+  const show = (act) => {
+    for (const [one, id] of TARGETS) {
+      $(id).classList.toggle("target", act === one && shelf.cards[name].acts.includes(one));
+      $(id).classList.toggle("refused", act === one && !shelf.cards[name].acts.includes(one));
+    }
   };
-  const drop = () => { if (ghost) ghost.remove(); ghost = null; from = null; picture.style.opacity = ""; $("reader").classList.remove("target"); };
+  const drop = () => { if (ghost) ghost.remove(); ghost = from = entered = null; swiped = false; picture.style.opacity = ""; show(null); };
   picture.addEventListener("pointerdown", (event) => { if (event.button === 0) from = { x: event.clientX, y: event.clientY, id: event.pointerId }; });
   picture.addEventListener("pointermove", (event) => {
     if (!from || event.pointerId !== from.id) return;
     if (!ghost && Math.hypot(event.clientX - from.x, event.clientY - from.y) > 7) {
       picture.setPointerCapture(from.id);
-      ghost = picture.cloneNode(true);
+      ghost = face(shelf.cards[name]);
       ghost.classList.add("flying");
       document.body.append(ghost);
-      picture.style.opacity = ".3";
+      picture.style.opacity = ".35";
     }
-    if (ghost) {
-      ghost.style.left = event.clientX - 100 + "px";
-      ghost.style.top = event.clientY - 46 + "px";
-      $("reader").classList.toggle("target", overReader(event));
-    }
+    if (!ghost) return;
+    ghost.style.left = event.clientX - 95 + "px";
+    ghost.style.top = event.clientY - 46 + "px";
+    const act = under(event);
+    show(act);
+    if (act !== "swipe") entered = null;
+    else if (entered === null) entered = event.clientY;
+    else if (!swiped && Math.abs(event.clientY - entered) > ALONG) { swiped = true; doAct("swipe", name); }
   });
   picture.addEventListener("pointerup", (event) => {
     if (ghost) {
-      const there = overReader(event);
-      if (there !== (card.place === "reader")) toggle();
+      const act = under(event), place = shelf.cards[name].place, there = (ACTS.find((one) => one.act === act) || {}).home;
+      if (act === "swipe") { if (!swiped) doAct("swipe", name); }
+      else if (act) { if (there !== place) doAct(act, name); }
+      else if (place !== "shelf" && !swiped) goBack(name);
       picture.dataset.dragged = "1";
     }
     drop();
@@ -248,7 +415,7 @@ function carry(picture, card) {
   picture.addEventListener("pointercancel", drop);
   picture.addEventListener("click", (event) => {
     if (picture.dataset.dragged) { delete picture.dataset.dragged; return; }
-    toggle();
+    click();
     if (event.detail) picture.blur(); // by mouse: the keyboard goes back to the keypad
     wakeSound();
   });
@@ -357,8 +524,8 @@ const keyFace = (token) => $("keypad").querySelector(`[data-token="${CSS.escape(
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
   const on = event.target;
-  if (on.matches("input, textarea, select") || ((event.key === "Enter" || event.key === " ") && on.matches("button, a"))) return;
-  if (event.key.startsWith("Arrow") && on.matches("[role=tab], #log")) return;
+  if (on.matches("input, textarea, select") || ((event.key === "Enter" || event.key === " ") && on.matches("button, a, summary"))) return;
+  if (event.key.startsWith("Arrow") && on.matches("[role=tab], #log, summary, .row")) return;
   const token = BY_KEYBOARD.get(event.key);
   if (!token) return;
   event.preventDefault();
