@@ -16,7 +16,7 @@ READY_TO_TEST := .venv/ready-to-test
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: help setup run demo test lint mpy pytest diagram fixtures screenshot bench campaign-cuts campaign-fuzz clean
+.PHONY: help setup run demo test lint mpy pytest emv-coverage diagram fixtures screenshot bench campaign-cuts campaign-fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ mpy: $(READY_TO_TEST) ## firmware/ and boards/ under a real MicroPython
 
 pytest: $(READY_TO_TEST) ## the tests alone; TESTS=tests/flows for a part
 	@$(PY) -m pytest $(TESTS) $(ARGS)
+
+emv-coverage: $(READY_TO_TEST) ## docs/emv-coverage.md: which transaction shows which bit
+	@$(PY) -m tests.emv_coverage
 
 diagram: $(READY_TO_RUN) ## docs/states.svg and docs/states.txt from the declared moves
 	@$(PY) -m tools.diagram $(ARGS)

@@ -10,12 +10,15 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from drivers.board import Board
 from drivers.wires import open_wires, reset_line
 from firmware.events import Event
 from firmware.ports import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # Port: what its driver is given besides `post` and its part.
 SERVICES: dict[str, Callable[[Assembly], tuple]] = {

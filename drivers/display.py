@@ -24,7 +24,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import reduce
-from typing import TYPE_CHECKING, Any
 
 from firmware.events import PART, Event
 
@@ -32,7 +31,10 @@ from .fonts import Fonts
 from .picture import columns_of, picture
 from .render import Renderer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from firmware.screens import Screen
 
 NOP = 0xE3

@@ -11,8 +11,8 @@ imported before the first picture.
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from PIL.Image import Image as Image
 

@@ -21,11 +21,10 @@ Measured: 0.1 ms a screen once its glyphs are known (2 shared x86-64 cores).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .fonts import BIG_ROWS, SHORT_ROWS, Fonts
 from .picture import picture
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.screens import Screen
 

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from drivers.assemble import Assembly
     from drivers.inbox import Inbox
     from firmware.machine import Machine
+    from firmware.tasks import Work
 
+KERNELS_MS = 1_000
 USAGE = "usage: python -m firmware --board NAME [--data DIR] [--check]"
 
 
@@ -87,17 +89,19 @@ def serve(board: Board, folder: Path) -> int:
     except StoreError as error:
         return store_trouble(assembly, inbox, error)
     machine.tick()
-    go_on(assembly)
+    assembly.start_rest()
+    machine.terminal.tasks.start(kernels_behind())
     runtime.run(machine, inbox, assembly.ports["clock"], assembly.ports.get("watchdog"))
     assembly.close()
     return 0
 
 
-def go_on(assembly: "Assembly") -> None:
-    """What the first page does without: the other parts, then the card kernels, so that no card has to wait for them."""
+def kernels_behind() -> "Work[None]":
+    """Imports the card kernels when the parts have had their time to start: no card has to wait for them."""
     from firmware import reading
+    from firmware.tasks import Pause
 
-    assembly.start_rest()
+    yield Pause(KERNELS_MS)
     reading.kernels()
 
 

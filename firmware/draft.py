@@ -32,6 +32,7 @@ class Draft:
         self.expiry = ""
         self.entry = "01"  # F22, first two digits
         self.cvm = "none"
+        self.referral = ""  # what the issuer said by telephone: its authorisation code
         self.offline_pins = 0  # how often the card has been given one
         self.fallback = False  # the chip could not be read: the stripe may be
         self.finish: Callable[[Reply], Work[Outcome]] | None = None  # a chip in the slot waits for the issuer's answer
@@ -67,13 +68,25 @@ class Draft:
         if self.card is not None and self.finish is None:
             self.card.forget()
 
-    def anew(self) -> "Draft":
-        """The same wish again: same kind, amount and original; a new tap, a new trace number."""
+    def drop_card(self) -> None:
+        """The card was no good: nothing of it stays, and the next one begins anew."""
+        self.forget()
+        self.card = None
+        self.finish = None
+        self.pan = self.expiry = self.referral = ""
+        self.entry = "01"
+        self.cvm = "none"
+        self.pin_bypassed = self.fallback = False
+        self.offline_pins = 0
+
+    def anew(self, tried: int = 1) -> "Draft":
+        """The same wish again: same kind, amount and original; a new tap, a new trace number. tried: what counts as a try."""
         other = Draft(self.row)
         other.fen = self.fen
         other.original = self.original
         other.original_pan = self.original_pan
-        other.tries = self.tries + 1
+        other.tries = self.tries + tried
+        other.released = self.released
         if self.card is None:  # a void without card: the number is the vault's
             other.pan = self.pan
             other.expiry = self.expiry

@@ -13,7 +13,7 @@ Before SENT nothing has left the terminal and nothing is written: a sale that wa
 terminal approve or decline between themselves is written at once as APPROVED or DECLINED (`offline`, `refused`).
 
 What the host has to be told afterwards is a notice: the offline approval ("offline"), the results of issuer scripts
-("script"). It is sent again until the host has taken it, and goes out before the next transaction does.
+("script"). It is sent again until the host has answered, as soon as the terminal has nothing else to say to it.
 
 One commit each, on disk before the next step:
     `sent`      the record in phase SENT, its trace number, the counters        (before a byte leaves)
@@ -97,6 +97,7 @@ class Ledger:
 
     damaged    what could not be read: keys of records, "counters", "totals"
     owed       how many notices the host has not answered
+    refused_uploads   how many of this batch's offline sales the host would not take
     counters   {name of COUNTERS: int or bool}; offset_s, at_s (local) and signed_on_s (UTC) in seconds
     """
 
@@ -106,6 +107,7 @@ class Ledger:
         self.counters = self._load_counters()
         self._totals = self._load_totals()
         self.owed = len(store.range("notices", "open"))
+        self.refused_uploads = self._count_refused()
 
     # -- counters
     @property
@@ -140,6 +142,7 @@ class Ledger:
         self.counters = counters
         if batch_changed:
             self._totals = self._load_totals()
+            self.refused_uploads = self._count_refused()
 
     def _counters(self, changes: "dict[str, int]") -> "dict[str, int]":
         counters = dict(self.counters)
@@ -189,7 +192,7 @@ class Ledger:
         while True:
             records = self.newest(100, before)
             for record in records:
-                if record["batch"] == self.batch and record["phase"] == APPROVED:
+                if record["batch"] == self.batch and record["phase"] == APPROVED and "refused" not in record:
                     count, fen = totals.get(record["kind"], (0, 0))
                     totals[record["kind"]] = [count + 1, fen + record["fen"]]
             if len(records) < 100:
@@ -234,7 +237,7 @@ class Ledger:
         record["slip"] = True
         record["owed"] = True
         rows, counters = self._begun(record, APPROVED, now_s)
-        totals = self._with(record)
+        totals = self._with(record, 1)
         rows.append(("totals", record["batch"], json.dumps(totals).encode(), None))
         rows.append(self._notice(record, OFFLINE))
         self._store.commit(rows)
@@ -248,34 +251,41 @@ class Ledger:
         self._store.commit(rows)
         self.counters = counters
 
-    def _with(self, record: "Record") -> "dict[str, list[int]]":
-        """The totals with one more."""
+    def _with(self, record: "Record", sign: int) -> "dict[str, list[int]]":
+        """The totals with one more, or with one less."""
         totals = self.totals()
         count, fen = totals.get(record["kind"], (0, 0))
-        totals[record["kind"]] = [count + 1, fen + record["fen"]]
+        totals[record["kind"]] = [count + sign, fen + sign * record["fen"]]
         return totals
+
+    def _commit(self, rows: "list[Row]", record: "Record") -> None:
+        """A record's next phase, with the notice of what became of the issuer's scripts where it holds that."""
+        scripts = bool(record.get("script55")) and not record.get("scripts_owed")
+        if scripts:
+            record["scripts_owed"] = True
+            rows = [self._row(record), *rows[1:], self._notice(record, SCRIPT)]
+        self._store.commit(rows)
+        self.owed += 1 if scripts else 0
 
     def approved(self, record: "Record", reply: "dict[str, Any]") -> None:
         """The reply (`host.messages.kept_of_reply`), the phase and the totals, in one."""
         new = self._turn(record, APPROVED, reply)
-        totals = self._with(new)
+        totals = self._with(new, 1)
         rows = [self._row(new), ("totals", new["batch"], json.dumps(totals).encode(), None)]
-        self._store.commit(rows)
+        self._commit(rows, new)
         self._totals = totals
         record.update(new)
 
     # -- notices
-    def _notice(self, record: "Record", what: str, code: str = "", open_: bool = True) -> "Row":
+    def _notice(self, record: "Record", what: str, code: str = "", index: str = "open") -> "Row":
         value = {"record": record["id"], "what": what, "code": code}
-        return ("notices", _key(record["id"]) + what, json.dumps(value).encode(), "open" if open_ else None)
+        return ("notices", _key(record["id"]) + what, json.dumps(value).encode(), index)
 
-    def owe_scripts(self, record: "Record") -> None:
-        """The host is to be told what became of its scripts. record: with "script55", the notice's field 55 in hex."""
-        self._store.commit([self._row(record), self._notice(record, SCRIPT)])
-        self.owed += 1
+    def _count_refused(self) -> int:
+        return len(self._store.range("notices", "refused " + self.batch))
 
     def notices(self) -> "list[tuple[str, Record]]":
-        """What the host has to be told, oldest first: (OFFLINE or SCRIPT, the record)."""
+        """What the host has to be told: (OFFLINE or SCRIPT, the record), money before results, oldest first."""
         found = []
         for key, value in self._store.range("notices", "open") if self.owed else ():
             notice = _parsed(value)
@@ -285,11 +295,15 @@ class Ledger:
                     self.damaged.append(key)
                 continue
             found.append((notice.get("what", OFFLINE), record))
-        return found
+        return [one for one in found if one[0] == OFFLINE] + [one for one in found if one[0] != OFFLINE]
 
     def told(self, what: str, record: "Record", reply: "dict[str, str]", taken: bool) -> None:
-        """The host has answered a notice. taken: it booked it; otherwise it is kept as refused, with the code, for people."""
+        """The host has answered a notice. taken: it booked it; otherwise it is kept as refused, with the code, for people.
+
+        An offline sale that the host would not take is no money: it leaves the totals.
+        """
         rows: list[Row] = []
+        totals = self._totals
         if what == OFFLINE:
             new = self.get(record["id"]) or dict(record)
             new["owed"] = False
@@ -297,14 +311,20 @@ class Ledger:
                 new.update({name: reply[name] for name in reply if reply[name] and name != "code"})
             else:
                 new["refused"] = reply.get("code", "")
+                if new["batch"] == self.batch:
+                    totals = self._with(new, -1)
+                    rows.append(("totals", new["batch"], json.dumps(totals).encode(), None))
             rows.append(self._row(new))
             record.update(new)
         if taken:
             rows.append(("notices", _key(record["id"]) + what, None, None))
         else:
-            rows.append(self._notice(record, what, reply.get("code", ""), False))
+            index = "refused " + record["batch"] if what == OFFLINE else "kept"
+            rows.append(self._notice(record, what, reply.get("code", ""), index))
         self._store.commit(rows)
+        self._totals = totals
         self.owed -= 1
+        self.refused_uploads = self._count_refused()
 
     def last_fen(self, who: str) -> int:
         """The amount of a card's newest approved sale, by the vault's fingerprint of it; 0 for none among the last RECENT."""
@@ -328,7 +348,7 @@ class Ledger:
     def unknown(self, record: "Record", reason: str) -> None:
         """No valid reply: from now on it is to be reversed. reason: F39 of the reversal, 98, A0, 06 (host.md §6)."""
         new = self._turn(record, REVERSING, {"reason": reason, "rounds": 0})
-        self._store.commit([self._row(new)])
+        self._commit([self._row(new)], new)
         record.update(new)
 
     def tried(self, record: "Record") -> None:
@@ -357,7 +377,7 @@ class Ledger:
         original = self._free(new)
         if original is not None:
             rows.append(self._row(original))
-        self._store.commit(rows)
+        self._commit(rows, new)
         record.update(new)
 
     def _turn(self, record: "Record", phase: str, changes: "dict[str, Any]") -> "Record":
@@ -464,6 +484,8 @@ class Ledger:
             return "void.not_a_sale"
         if record.get("void"):
             return "void.already"
+        if "refused" in record:
+            return "void.not_approved"
         if record["phase"] != APPROVED:
             return "void.not_approved"
         return ""

@@ -10,6 +10,7 @@ a card or a printer reads from top to bottom, and yet nothing in the firmware wa
     Tell(value)               tells the owner how far it is; answered at once with None
     Hold()                    what the owner says next (`Tasks.answer`)
     Close(ticket)             done with a ticket that an Ask kept open
+    Done(name)                gives such a turn back before the task ends
     Turn(name)                the only task that holds this name goes on; the others stand in line, until it ends
 
 Ask and More take `within_ms`: when nothing came by then the answer is the event DEADLINE. A ticket is closed
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias, TypeVar
 
     T = TypeVar("T")
-    Want: TypeAlias = "Ask | Begin | More | Pause | Close | Tell | Hold | Turn"
+    Want: TypeAlias = "Ask | Begin | More | Pause | Close | Tell | Hold | Turn | Done"
     Work: TypeAlias = Generator[Want, Any, T]  # the generator of a task that ends with a T; it is sent events, mostly
 
 # What a port may answer. Anything else on its ticket is dropped and counted, as an answer to a closed one is.
@@ -127,6 +128,13 @@ class Hold:
 
 class Turn:
     """Answered with None when no other task holds the name; held until this one ends."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class Done:
+    """Gives a turn back. Answered at once, with None."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -249,6 +257,9 @@ class Tasks:
             if isinstance(want, Hold):
                 task.held = True
                 return
+            if isinstance(want, Done):
+                self._give_back(task, want.name)
+                continue
             if isinstance(want, Turn):
                 line = self._lines.setdefault(want.name, [])
                 if task not in line:
@@ -296,10 +307,15 @@ class Tasks:
             task.timer = 0
         for ticket in list(task.tickets):
             self._close(task, ticket)
-        for name in task.turns:
-            line = self._lines[name]
-            held = line[0] is task
-            line.remove(task)
-            if held and line:
-                self._step(line[0], None)
-        task.turns = []
+        for name in list(task.turns):
+            self._give_back(task, name)
+
+    def _give_back(self, task: Task, name: str) -> None:
+        if name not in task.turns:
+            return
+        task.turns.remove(name)
+        line = self._lines[name]
+        held = line[0] is task
+        line.remove(task)
+        if held and line:
+            self._step(line[0], None)

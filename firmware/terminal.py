@@ -53,6 +53,7 @@ class Terminal:
     parts        port -> "starting", "ready", "failed", "gone", as far as the parts have said
     power        percent left, None where nobody measures
     reports      defects so far
+    card_left    a card that was read stands in the slot, as far as is known: it must not pay twice
     """
 
     machine: "Machine"
@@ -84,8 +85,10 @@ class Terminal:
         self.parts: dict[str, str] = {}
         self.power: int | None = None
         self.reports = 0
+        self.card_left = False
         self._emv: Settings | None = None
         self._torn: Torn | None = None
+        self.reached = False  # the host has answered the last message
         self._session_open = False
         self._resolving = False
         self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
@@ -240,6 +243,20 @@ class Terminal:
             self._torn = Torn()
         request.torn = self._torn
         return request
+
+    def can_keep(self) -> bool:
+        """Whether the store takes a record now: asked before a card is made to approve without its bank."""
+        try:
+            self.ledger.note()
+        except StoreError:
+            self.log("the store refuses: nothing is approved offline")
+            return False
+        return True
+
+    def may_approve(self, fen: int) -> bool:
+        """Whether some card may approve this amount with the terminal alone, before anybody has tried to reach the host."""
+        limits = [(row.floor_limit_fen or 0, row.terminal_floor_limit_fen or 0) for row in self.emv_settings().applications]
+        return any([fen <= contactless or fen < contact for contactless, contact in limits])
 
     # -- the background: what goes on behind the pages
     def sign_on_behind(self) -> None:

@@ -3,9 +3,11 @@
     every row of `flows.scenarios`, on the whole terminal, with an emulated card and the bank
     every row of KERNEL_RUNS, for what no terminal with these settings or this shelf comes to: a kernel and a plain card
 
-What cannot be seen is named with its reason in NEVER_TVR, NEVER_TSI, NEVER_STARTS. `python -m tests.emv_coverage` writes the page.
+What cannot be seen is named with its reason in NEVER_TVR, NEVER_TSI, NEVER_STATUS. `python -m tests.emv_coverage` writes the
+page.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from firmware.emv import card, contact, contactless, meanings
@@ -43,8 +45,13 @@ VERDICTS = (
     (0x00, 1), (0x01, 1), (0x01, 2), (0x02, 0), (0x02, 1), (0x03, 0), (0x03, 1), (0x04, 1), (0x04, 2), (0x05, 0), (0x05, 1),
     (0x1E, 0), (0x1F, 2), (0x20, 1), (0x20, 2), (0x3F, 0), (0x3F, 1), (0x3F, 2),
 )  # fmt: skip
-NOTHING = {0: "none performed: no list, or not asked for", 1: "none performed: no rule fitted", 2: "none required of a device (kernel 2)"}
+NOTHING = {
+    0: "none performed: no list, or not asked for",
+    1: "none performed: no rule fitted",
+    2: "none required of a device (kernel 2)",
+}
 RESPONSES = ("", "Y1", "Z1", "Y3", "Z3", "00")
+GOES_ON = (result.ONLINE, result.APPROVED)
 FLAGS = ("scripts", "advice", "reverse", "fallback", "cvm_required")
 KERNELS = {"": "by contacts", "02": "kernel 2", "03": "kernel 3", "07": "kernel 7"}
 STARTS = {
@@ -59,7 +66,9 @@ STARTS = {
 
 
 def tapped(made, row=plain_kernels.VISA_ROW, changes=None, terminal=None, **asked):
-    return lambda: [plain_kernels.tapped(made(), plain_kernels.settings_of(row, changes, terminal), plain_kernels.request_of(**asked))]
+    return lambda: [
+        plain_kernels.tapped(made(), plain_kernels.settings_of(row, changes, terminal), plain_kernels.request_of(**asked))
+    ]
 
 
 def visa(kind=0x80, ctq="0000", **bent):
@@ -124,9 +133,7 @@ KERNEL_RUNS = {
     "kernel 3, no method": tapped(visa(), changes={"cvm_limit_fen": 1}),
     "kernel 3, a terminal that is offline only": tapped(visa(), changes={"ttq": "3E00C080"}),
     "kernel 2, the data of a refund": tapped(lambda: plain_kernels.MChipCard(0x00), plain_kernels.MASTERCARD_ROW, kind="20"),
-    "kernel 2, a device below the limit": tapped(
-        device(), plain_kernels.MASTERCARD_ROW, {"tac_online": "FFFFFFFFFF"}, fen=1234
-    ),
+    "kernel 2, a device below the limit": tapped(device(), plain_kernels.MASTERCARD_ROW, {"tac_online": "FFFFFFFFFF"}, fen=1234),
     "by contacts, a list without end": inserted(_many_records),
     "by contacts, no CDOL": inserted(_no_cdol),
 }
@@ -141,6 +148,7 @@ STARTED = {
 # -- the runs
 
 
+@lru_cache(maxsize=1)
 def runs() -> "list[tuple[str, Seen]]":
     """What every run has said, by its name, in the order of the tables."""
     found = [(row.name, it) for row in ROWS for it in walked(row).seen]
@@ -184,7 +192,10 @@ def verdicts() -> "dict[object, list[str]]":
 def starts() -> "dict[str, list[str]]":
     """{point of entry: names of the runs that enter there}."""
     taps = [row.name for row in ROWS if row.way == "tap"]
-    return {point: (taps if point == "A" else []) + (["Entry Point, entered at " + point] if run() else []) for point, run in STARTED.items()}
+    return {
+        point: (taps if point == "A" else []) + (["Entry Point, entered at " + point] if run() else [])
+        for point, run in STARTED.items()
+    }
 
 
 def _add(names, name):
@@ -197,42 +208,41 @@ def _add(names, name):
 HEAD = """# Which transaction shows which bit
 
 Written by `make emv-coverage`, from the runs: a test fails when this page is not what they give. A name is a row of
-`tests/flows/scenarios.py` (how, which card of the shelf, what is special) or of `tests/emv_coverage.py` (kernel, what). At
-most three are named; the number is of all that there are.
+`tests/flows/scenarios.py` (how, which card of the shelf, what is special) or of `tests/emv_coverage.py` (kernel, what). The
+first three are named; there may be more.
 
 """
 
 
 def page() -> str:
     """docs/emv-coverage.md."""
-    statuses, whys = by(lambda it: [it.status]), by(lambda it: [it.why])
-    names = {tag: {(byte, mask): words for byte, mask, words in meanings.BITS[tag]} for tag in (0x95, 0x9B)}
-    tvr, tsi = bits(every_bit(5), lambda it: it.tvr), bits(every_bit(2), lambda it: it.tsi)
-    found = verdicts()
-    parts = [
-        HEAD,
-        _table("Terminal verification results, 95", "bit", [
-            ("%d:%02X" % place, names[0x95].get(place, ""), tvr[place], NEVER_TVR.get(place)) for place in tvr]),
-        _table("Transaction status information, 9B", "bit", [
-            ("%d:%02X" % place, names[0x9B].get(place, ""), tsi[place], NEVER_TSI.get(place)) for place in tsi]),
-        _table("Cardholder verification results, 9F34", "method and result", [
-            ("%02X, %d" % place, _verdict(*place), found.get(place, []), None) for place in VERDICTS]),
-        _table("Outcomes", "status", [
-            (status, "", statuses.get(status, []), NEVER_STATUS.get(status)) for status in (*result.STATUSES, result.SELECT_NEXT)]),
-        _table("Reasons", "why", [(why, card.REASONS[why][2], whys.get(why, []), None) for why in card.REASONS]),
-        _table("Where Entry Point is entered", "start", [(start, STARTS[start], names_, None) for start, names_ in starts().items()]),
-        _table("Where an outcome sends it", "start", [
-            (start or "none", STARTS.get(start, "the transaction goes on, or is over"), names_, None)
-            for start, names_ in sorted(by(lambda it: [it.start]).items())]),
-        _table("How the holder is verified", "method", [
-            (method, "", by(lambda it: [it.cvm] if it.status in (result.ONLINE, result.APPROVED) else []).get(method, []), None)
-            for method in result.METHODS]),
-        _table("Authorisation response, 8A", "code", [
-            (code or "none", "", by(lambda it: [it.response]).get(code, []), None) for code in RESPONSES]),
-        _table("What else an outcome says", "flag", [(flag, "", by(lambda it: it.flags).get(flag, []), None) for flag in FLAGS]),
-        _table("Kernels", "kernel", [(KERNELS[kernel], "", by(lambda it: [it.kernel] if it.tvr else []).get(kernel, []), None) for kernel in KERNELS]),
-    ]  # fmt: skip
-    return "\n".join(parts)
+    tables = (
+        ("Terminal verification results, 95", "bit", _bits(0x95, every_bit(5), lambda it: it.tvr, NEVER_TVR)),
+        ("Transaction status information, 9B", "bit", _bits(0x9B, every_bit(2), lambda it: it.tsi, NEVER_TSI)),
+        ("Cardholder verification results, 9F34", "method and result",
+         [("%02X, %d" % place, _verdict(*place), verdicts().get(place, [])) for place in VERDICTS]),
+        ("Outcomes", "status", _each(result.STATUSES, lambda it: [it.status])
+         + [(status, "never: " + NEVER_STATUS[status], []) for status in NEVER_STATUS]),
+        ("Reasons", "why", _each(card.REASONS, lambda it: [it.why], lambda why: card.REASONS[why][2])),
+        ("Where Entry Point is entered", "start", [(start, STARTS[start], names) for start, names in starts().items()]),
+        ("Where an outcome sends it", "start", _each(("", "B"), lambda it: [it.start], lambda start: STARTS.get(start, "nowhere"))),
+        ("How the holder is verified", "method", _each(result.METHODS, lambda it: [it.cvm] if it.status in GOES_ON else [])),
+        ("Authorisation response, 8A", "code", _each(RESPONSES, lambda it: [it.response])),
+        ("What else an outcome says", "flag", _each(FLAGS, lambda it: it.flags)),
+        ("Kernels", "kernel", _each(KERNELS, lambda it: [it.kernel] if it.tvr else [], KERNELS.get)),
+    )  # fmt: skip
+    return HEAD + "\n".join([_table(*one) for one in tables])
+
+
+def _bits(tag, places, value, never):
+    words = {(byte, mask): text for byte, mask, text in meanings.BITS[tag]}
+    shown = bits(places, value)
+    return [("%d:%02X" % place, "never: " + never[place] if place in never else words[place], shown[place]) for place in shown]
+
+
+def _each(keys, value, words=lambda key: ""):
+    found = by(value)
+    return [(key or "none", words(key), found.get(key, [])) for key in keys]
 
 
 def _verdict(method, verdict):
@@ -240,12 +250,9 @@ def _verdict(method, verdict):
 
 
 def _table(title, first, lines):
-    """A table of (what, words, names, reason why there can be none)."""
-    text = ["## " + title, "", "| %s | says | transactions | of |" % first, "|---|---|---|---|"]
-    for what, words, names, never in lines:
-        told = "never: " + never if never else "; ".join(names[:NAMED])
-        text.append("| %s | %s | %s | %s |" % (what, words, told, "" if never else len(names)))
-    return "\n".join([*text, ""])
+    """lines: (what, words, names of the runs)."""
+    text = ["## " + title, "", "| %s | says | transactions |" % first, "|---|---|---|"]
+    return "\n".join([*text, *["| %s | %s | %s |" % (what, words, "; ".join(names[:NAMED])) for what, words, names in lines], ""])
 
 
 if __name__ == "__main__":

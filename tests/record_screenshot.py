@@ -1,6 +1,7 @@
 """docs/screenshot.png: the page of the running device just after a sale, the next card in its slot.
 
-`make screenshot` writes it anew: a new device in a folder that is thrown away, a real Chromium without a window; the numbers on it belong to nobody.
+`make screenshot` writes it anew: a new device in a folder that is thrown away, a real Chromium without a
+window; the numbers on it belong to nobody.
 """
 
 import sys

@@ -90,6 +90,10 @@ class UiRequest:
         self.value = value
 
 
+LONGEST = 32  # of the objects in field 55: issuer application data
+LONGER = bytes(LONGEST + 1)
+
+
 class Outcome:
     """The result of a card.
 
@@ -132,8 +136,8 @@ class Outcome:
         self.ui_restart: UiRequest | None = None
 
     def field55(self, order: "tuple[int, ...]" = FIELD_55) -> bytes:
-        """The objects of `order` that are there, as TLV, in that order."""
-        return tlv.encode([(tag, self.tags[tag]) for tag in order if tag in self.tags])
+        """The objects of `order` that are there, as TLV, in that order. None is longer than EMV allows any of them to be."""
+        return tlv.encode([(tag, self.tags[tag]) for tag in order if len(self.tags.get(tag, LONGER)) <= LONGEST])
 
     def hex_of(self, tag: int) -> str:
         """An object in upper-case hex for a slip, "" when it is not there. Raises ValueError for a card number or a secret."""

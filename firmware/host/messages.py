@@ -104,10 +104,13 @@ def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who:
         kept["fallback"] = True
     if card is not None:
         kept["sequence"] = card.sequence
-        kept["signature"] = card.signature
+        kept["signature"] = card.signature or bool(card.tags.get(0x95, bytes(5))[2] & NOT_VERIFIED)
         if card.tags:
             kept.update(kept_of_chip(card))
     return kept
+
+
+NOT_VERIFIED = 0x80  # TVR byte 3: the holder was not verified, and signs
 
 
 def kept_of_chip(card: "Outcome", cryptogram: str = "") -> "Record":
@@ -191,14 +194,19 @@ def reversal(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "
     return "0400", unionpay.reversal(fields, reason, record.get("authorisation", ""), chip)
 
 
-OFFLINE_CHIP = "36"  # F60.1
+OFFLINE_CHIP, OFFLINE_SALE = "36", "30"  # F60.1
 SCRIPT_NOTICE = "951"  # F60.3
 
 
 def upload(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "tuple[str, Fields]":
-    """The sale that card and terminal approved between themselves (host.md §3, offline chip upload), its own trace number."""
+    """A sale that the host has not heard of (host.md §3): card and terminal approved it, offline chip upload; or the issuer
+    did by telephone, offline sale with its code. Its own trace number."""
     fields = _of_record(terminal, record, pan, expiry)
     fields[11] = record["trace"]
+    if record.get("referral"):
+        fields[38] = record["authorisation"]
+        fields[60] = unionpay.financial(OFFLINE_SALE, record["batch"], partial=False)
+        return "0220", fields
     fields[55] = unhexlify(record["offline55"])
     fields[60] = unionpay.financial(OFFLINE_CHIP, record["batch"], partial=False)
     return "0200", fields

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     from firmware.terminal import Terminal
 
 BETWEEN_TRIES_MS = 2000
+# Why a host could not be reached, of Answer.why: then card and terminal may decide alone. A host that was reached and refused,
+# keys that do not fit, a store that is full are no such reasons.
+NOT_REACHED = ("refused", "unreachable", "timeout", "name", "closed", "broken")
+UNUSABLE = (KeyError, ValueError, TypeError)  # a record that lacks what its message needs (Iso8583Error is a ValueError)
 VAULT_MS = 15_000  # a vault that says nothing for so long must not hold up the host's turn for ever
 DUPLICATE = "94"  # the host knows this trace number: a store that was put back to an earlier state (host.md §6)
 TRACES_SKIPPED = 50
@@ -113,6 +117,7 @@ def exchange(
     where = terminal.where()
     event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + 1000, keep=True)
     if event.name != LINK_UP:
+        terminal.reached = False
         return Answer(False, None, _why(event))
     ticket = event.ticket
     if before_send is not None:
@@ -124,6 +129,7 @@ def exchange(
     link: Link = terminal.ports["link"]
     link.send(ticket, packet)
     answer = yield from _reply(terminal, ticket, mti, fields, signed)
+    terminal.reached = answer.fields is not None
     yield Close(ticket)
     return answer
 
@@ -286,6 +292,8 @@ def deliver(terminal: "Terminal") -> "Work[int]":
                 mti, fields = messages.script_notice(terminal, record, card[0], card[1], ledger.spend_trace())
             answer = yield from exchange(terminal, mti, fields, True)
             if answer.fields is None:
+                if answer.sent and what != OFFLINE:
+                    continue  # a host that is silent about results may still take money
                 break
             taken = answer.code in codes.UPLOADED_CODES
             if not taken and (answer.code in codes.SIGN_ON_CODES or codes.look_up(answer.code).action == "retry-later"):
@@ -297,6 +305,8 @@ def deliver(terminal: "Terminal") -> "Work[int]":
         except StoreError:
             terminal.log("notice of %s: the store refuses" % record["trace"])
             break
+        except UNUSABLE:
+            terminal.log("notice of %s: its record cannot be made into a message" % record["trace"])
     return left
 
 
@@ -346,6 +356,8 @@ def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
         ledger.tried(record)
     except StoreError:
         terminal.log("reversal of %s: the store refuses" % record["trace"])
+    except UNUSABLE:
+        terminal.log("reversal of %s: its record cannot be made into a message" % record["trace"])
     return False
 
 
@@ -356,9 +368,10 @@ def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     yield Turn("host")
     result = yield from _online(terminal, draft)
     if draft.finish is not None:  # nobody has told the card yet
-        outcome = yield from conclude(draft, Reply(offline=result.status == "not-sent" and draft.row.offline))
+        alone = result.status == "not-sent" and result.why in NOT_REACHED and draft.row.offline and terminal.can_keep()
+        outcome = yield from conclude(draft, Reply(offline=alone))
         if outcome.status == APPROVED:
-            result = yield from _offline(terminal, draft)
+            return (yield from _offline(terminal, draft))
     draft.forget()
     return result
 
@@ -393,6 +406,9 @@ def _offline(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     ledger = terminal.ledger
     record = messages.record(terminal, draft, unionpay.trace(ledger.next_trace()), sealed[0], sealed[1])
     record["code"] = card.response
+    if draft.referral:
+        record["authorisation"] = draft.referral
+        record["referral"] = True
     chip = card.field55(unionpay.ONLINE_TAGS) + tlv.encode([(0x8A, card.response.encode())])
     record["offline55"] = hexlify(chip).decode()
     now_s = terminal.calendar.now_s()
@@ -503,19 +519,21 @@ def _booked(terminal: "Terminal", draft: "Draft", record: "Record", answer: Answ
             if draft.finish is not None:
                 outcome = yield from conclude(draft, _reply_of(terminal, answer))
                 kept.update(messages.kept_of_chip(outcome, record.get("cryptogram", "")))
+                if draft.referral and outcome.status == APPROVED and not stands:
+                    ledger.declined(record, kept)  # this message was; what its bank said by telephone is another
+                    return (yield from _offline(terminal, draft))
                 if outcome.scripts:
                     kept["script55"] = hexlify(outcome.field55(unionpay.SCRIPT_TAGS)).decode()
                 if stands and outcome.status != APPROVED:
                     record.update(kept)
-                    return (yield from _undo(terminal, draft, record, unionpay.REASON_FAULT, "card"))
+                    why = "pulled" if outcome.why == "lost" else "card"
+                    return (yield from _undo(terminal, draft, record, unionpay.REASON_FAULT, why))
             if stands:
                 ledger.approved(record, kept)
             else:
                 ledger.declined(record, kept)
                 if answer.code == DUPLICATE:
-                    ledger.skip_traces(TRACES_SKIPPED)
-            if record.get("script55"):
-                ledger.owe_scripts(record)
+                    _skip(terminal)
             return Result("approved" if stands else "declined", answer.code, "", record, answer.fields)
     except StoreError:
         # On disk it is SENT: the next round, or the next start, reverses it. An approval that cannot be written is none.
@@ -523,6 +541,14 @@ def _booked(terminal: "Terminal", draft: "Draft", record: "Record", answer: Answ
         return Result("unresolved", answer.code, "store", record)
     reason = unionpay.REASON_MAC if why == "mac" else unionpay.REASON_NO_ANSWER
     return (yield from _undo(terminal, draft, record, reason, why))
+
+
+def _skip(terminal: "Terminal") -> None:
+    """The host knows our trace numbers already: the next ones are further on. It is no part of the result."""
+    try:
+        terminal.ledger.skip_traces(TRACES_SKIPPED)
+    except StoreError:
+        terminal.log("the trace numbers cannot be moved on")
 
 
 def _undo(terminal: "Terminal", draft: "Draft", record: "Record", reason: str, why: str) -> "Work[Result]":

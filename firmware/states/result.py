@@ -77,9 +77,11 @@ class Reversed(ResultPage):
     """No answer came, or the card had the last word and refused; the host has undone it since: no sale was made, or the one to
     be voided stands."""
 
+    WORDS = {"card": "reversed.card", "pulled": "reversed.pulled"}
+
     def screen(self) -> Screen:
         money = self.terminal.money("money.returned")
-        what = "reversed.card" if self.result is not None and self.result.why == "card" else "reversed.what"
+        what = self.WORDS.get(self.result.why if self.result is not None else "", "reversed.what")
         return Screen("reversed.title", (what, money, "do.again"), keys=OK, style="alert")
 
 

@@ -19,8 +19,8 @@ BOTH_COPIES = (
     "return text.includes('持卡人存根') && text.trimEnd().endsWith(arguments[0]) ? text : null"
 )
 CHIP_LINES = (
-    r"ARQC:[0-9A-F]{16}", r"TVR:[0-9A-F]{10}", r"AID:A0000003330101\d\d CSN:01",
-    r"TSI:[0-9A-F]{4} ATC:[0-9A-F]{4} AIP:[0-9A-F]{4}", r"UNPR NO:[0-9A-F]{8} TermCap:[0-9A-F]{6}", r"IAD:[0-9A-F]+", r"CVMR:[0-9A-F]{6}", r"APP LABEL:\S",
+    r"ARQC:[0-9A-F]{16}", r"TVR:[0-9A-F]{10}", r"AID:A0000003330101\d\d CSN:01", r"APP LABEL:\S", r"IAD:[0-9A-F]+",
+    r"TSI:[0-9A-F]{4} ATC:[0-9A-F]{4} AIP:[0-9A-F]{4}", r"UNPR NO:[0-9A-F]{8} TermCap:[0-9A-F]{6}", r"CVMR:[0-9A-F]{6}",
 )  # fmt: skip
 
 

@@ -243,6 +243,14 @@ def test_a_script_takes_a_card_down_beside_itself_or_into_the_folder_of_its_reco
         play(device, tmp_path, "tap file taken.json\nremove card\n", record=record)
 
 
+def test_a_card_that_leaves_the_reader_chip_by_itself_is_written_at_once(device, tmp_path):
+    device.record(tmp_path / "torn.json")
+    device.insert("debit")
+    device.chips.chip.card.apdu(bytes.fromhex("00A404000E315041592E5359532E4444463031"))
+    device.chips.chip.pull()
+    assert opened(tmp_path / "torn.json").pairs and device.in_slot == ""
+
+
 def test_closing_the_bench_takes_the_recorded_card_away(tmp_path):
     path = tmp_path / "late.json"
     tape = Tape()

@@ -8,7 +8,9 @@ from tests import emv_coverage
 from tests.emv_coverage import NEVER_STATUS, NEVER_TSI, NEVER_TVR
 
 
-@pytest.mark.parametrize("size, never, value", [(5, NEVER_TVR, lambda it: it.tvr), (2, NEVER_TSI, lambda it: it.tsi)], ids=["TVR", "TSI"])
+@pytest.mark.parametrize(
+    "size, never, value", [(5, NEVER_TVR, lambda it: it.tvr), (2, NEVER_TSI, lambda it: it.tsi)], ids=["TVR", "TSI"]
+)
 def test_every_bit_is_shown_or_has_a_reason_why_it_cannot_be(size, never, value):
     shown = emv_coverage.bits(emv_coverage.every_bit(size), value)
     assert {place for place in shown if not shown[place]} == set(never)

@@ -327,7 +327,7 @@ ROWS = (
     chip("version", tvr="0080048000"),
     chip("hash", tvr="0000048080"),
     chip("listed", tvr="1000048000"),
-    chip("second", note="without its certificates", profile={"chain": ("unionpay-1408", "issuer-1024", "card-1024"), "oda": "dda", "rules": ""},
+    chip("second", note="without a list of methods", profile={"rules": ""},
          walk=SOLD, tvr="2000008000", tsi="B800", cvmr="3F0000"),
     chip("debit", note="whose holder is not looked at", profile={"holder": False}, walk=SOLD, tvr="0000008000", tsi="B800", cvmr="3F0000"),
     chip("expired", (PIN, OUT, *refused("54")), why="host-declined", tvr="0040048000", response="54", phase="declined"),

@@ -81,7 +81,7 @@ def test_a_card_pulled_at_any_command_leaves_books_that_agree_and_a_page_that_sa
             break
         phase = shop.record()["phase"] if shop.record() else ""
         ends.append((state, phase))
-        assert {"PresentCard": "卡片拔出太早", "Reversed": "已冲正 未扣款", "NextCopy": "请撕下"}[state] in text
+        assert {"PresentCard": "卡片拔出太早", "Reversed": "卡片拔出太早 已撤回", "NextCopy": "请撕下"}[state] in text
     assert set(ends) - {("NextCopy", "approved")} == {("PresentCard", ""), ("Reversed", "reversed")}
     assert 12 <= len(ends) < 39
 

@@ -127,7 +127,11 @@ def test_a_terminals_file_goes_before_the_recording(tmp_path):
     rows = {"aid": "A000000333010101", "kernel": "07", "tac_denial": "0000008000", "terminal_floor_limit_fen": 0}
     (tmp_path / "mine.json").write_text(json.dumps({"applications": [rows], "terminal": {"9F1A": "0826"}}))
     status, text = run(path, "--settings", tmp_path / "mine.json")
-    assert status == emv.WRONG_INSIDE and "GENERATE AC 1, asks AAC  =>  6D00" in text and "recorded: GENERATE AC 1, asks ARQC" in text
+    assert (
+        status == emv.WRONG_INSIDE
+        and "GENERATE AC 1, asks AAC  =>  6D00" in text
+        and "recorded: GENERATE AC 1, asks ARQC" in text
+    )
     (tmp_path / "other.json").write_text(json.dumps({"applications": [{"aid": "A0000000031010"}]}))
     assert "(no-chip-application)" in run(path, "--settings", tmp_path / "other.json")[1]
 

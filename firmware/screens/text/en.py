@@ -243,6 +243,7 @@ TEXT = {
     "reversed.title": "Not completed",
     "reversed.what": "No valid answer came",
     "reversed.card": "Card refused: undone",
+    "reversed.pulled": "Card out early:undone",
     "unresolved.title": "Result not known",
     "unresolved.what": "No valid answer came",
     "unresolved.do": "Do not charge again",

@@ -244,6 +244,7 @@ TEXT = {
     "reversed.title": "交易未成功",
     "reversed.what": "没有收到有效应答",
     "reversed.card": "卡片拒绝 已撤回",
+    "reversed.pulled": "卡片拔出太早 已撤回",
     "unresolved.title": "交易结果未知",
     "unresolved.what": "银行没有有效应答",
     "unresolved.do": "勿重复收款 确认打印",
