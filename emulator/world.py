@@ -315,9 +315,12 @@ class World:
         ledger = self.terminal.ledger
         if ledger.to_reverse() or ledger.notices():
             return False
+        approved = [one for one in ledger.newest(100_000) if one["phase"] == "approved" and "refused" not in one]
+        voids = {one["id"]: one["original"] for one in approved if one["kind"] == "void"}
+        held = {one["void"]: one["id"] for one in approved if one["kind"] == "sale" and one.get("void")}
+        if voids != held:
+            return False
         ours = [
-            (record["batch"], record["trace"], record["fen"])
-            for record in ledger.newest(100_000)
-            if record["kind"] == "sale" and record["phase"] == "approved" and not record.get("void")
+            (one["batch"], one["trace"], one["fen"]) for one in approved if one["kind"] == "sale" and not one.get("void")
         ]
         return sorted(ours) == sorted(self.bank.standing(TERMINAL)) and self.bank.balanced()

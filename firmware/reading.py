@@ -9,8 +9,9 @@
 Which readers may be used grows and shrinks on the way: a chip card that is swiped has to be inserted, a chip that cannot be
 read may be swiped (fallback), a card that does not want contactless has to be inserted.
 
-What the task tells its page: a name of WAITING with the readers, "reading", "inserted", "remove" ..., or a question of
-`emv.ask`, after which it holds until the page has answered. What it ends with: an Outcome (nobody was asked yet), a Result
+What the task tells its page: Waiting, Remove, PinTyped, a word ("reading", "inserted", "read", "many" ...), or a question
+of `emv.ask`, after which it holds until the page has answered. A card that was read and stands in the slot still is to be
+taken out before anything else: it must not pay for the next customer. What it ends with: an Outcome (nobody was asked yet), a Result
 (the chip's transaction is over), or Trouble.
 
 Source: reference/emv.md a and b; EMV Book 4, 11 (the merchant's side); products.md §1.2 (sale).
@@ -43,7 +44,7 @@ from firmware.events import (
     VAULT_DONE,
 )
 from firmware.host import session
-from firmware.tasks import Ask, Begin, Close, Hold, More, Tell
+from firmware.tasks import Ask, Begin, Close, Done, Hold, More, Pause, Tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ READERS = ("contactless", "chip", "stripe")
 CARD_ANSWER_MS = 6_000  # longer than the longest waiting time a card may ask for (ISO 14443-4, FWI 14: 4.95 s)
 CHIP_ANSWER_MS = 60_000  # a chip may ask for time as often as it likes; the reader gives up before
 TAPS = 3
+EMPTIED_MS = 300
+INTERFACES = {"contact": "chip", "stripe": "stripe"}  # of an outcome: the reader
 REMOVE_AFTER_MS = 700  # a card that is taken away at once needs no words
 VAULT_MS = 15_000
 
@@ -71,6 +74,20 @@ class Waiting:
     def __init__(self, readers: "tuple[str, ...]", why: str = "") -> None:
         self.readers = readers
         self.why = why
+
+
+class Remove:
+    """The card is to be taken out of the slot. result: what the task will end with, None while it goes on."""
+
+    def __init__(self, result: object = None) -> None:
+        self.result = result
+
+
+class PinTyped:
+    """The PIN that the page has asked for: result as of `online_pin`."""
+
+    def __init__(self, result: "str | tuple[str, str]") -> None:
+        self.result = result
 
 
 class Trouble:
@@ -104,6 +121,7 @@ class _Reading:
         self.terminal = terminal
         self.draft = draft
         self.settings: Settings = terminal.emv_settings()
+        draft.drop_card()
         self.readers = readers_of(terminal)
         self.why = ""
         self.taps = 0
@@ -131,6 +149,8 @@ class _Reading:
 
     def _wait(self) -> "Work[tuple[str, Event, int] | None]":
         """Until a card comes: (reader, event, ticket), the other readers let go; None when the readers have changed."""
+        if "chip" in self.readers:
+            yield from self._emptied()
         tickets: dict[int, str] = {}
         for port in self.readers:
             tickets[(yield Begin(port, "activate"))] = port
@@ -160,6 +180,13 @@ class _Reading:
         yield from self._close(tickets)
         return port, event, event.ticket
 
+    def _emptied(self) -> "Work[None]":
+        """The card of the transaction before is out of the slot."""
+        while self.terminal.card_left and self.terminal.ports["chip"].present:
+            yield Tell("left")
+            yield Pause(EMPTIED_MS)
+        self.terminal.card_left = False
+
     def _close(self, tickets: "dict[int, str]") -> "Work[None]":
         for ticket in sorted(tickets):
             yield Close(ticket)
@@ -169,6 +196,7 @@ class _Reading:
         terminal, draft = self.terminal, self.draft
         yield Tell("reading")
         self.taps += 1
+        draft.fallback = False
         kernel = self.contactless.tap(self.settings, terminal.emv_request(draft))
         outcome = yield from _Talk(terminal, draft, "contactless", ticket, CARD_ANSWER_MS).go(kernel, None)
         if outcome.status == TRY_AGAIN and self.taps < TAPS:
@@ -179,9 +207,12 @@ class _Reading:
         if outcome.status == TRY_ANOTHER_INTERFACE:
             self.why = outcome.why
             self.readers = self._without("contactless")
-            if outcome.interface:
-                self.readers = tuple([port for port in self.readers if port == outcome.interface]) or self.readers
+            only = INTERFACES.get(outcome.interface)
+            if only in self.readers:
+                self.readers = (only,)
             return None
+        if outcome.status == DECLINED:
+            yield from session.refused(terminal, draft, outcome)
         return self._judged(outcome)
 
     def _let_go(self, ticket: int, outcome: Outcome) -> "Work[None]":
@@ -189,7 +220,9 @@ class _Reading:
         if outcome.status in (ONLINE, APPROVED):
             self.terminal.light("done")
             self.terminal.sound("card")
-            if not verification.pin_needed(self.terminal, self.draft, outcome.entry, outcome.cvm, outcome.pan):
+            if outcome.status == APPROVED and not verification.within_free(self.terminal, self.draft, outcome):
+                outcome.status = ONLINE  # above the limit of this card's prefix: its bank decides, with the PIN
+            if not verification.pin_wanted(self.terminal, self.draft, outcome):
                 return
         yield from removed(self.terminal, "contactless", ticket)
 
@@ -205,6 +238,9 @@ class _Reading:
     def _chip(self, event: "Event", ticket: int) -> "Work[Any]":
         terminal, draft = self.terminal, self.draft
         yield Tell("inserted")
+        terminal.card_left = True
+        draft.offline_pins = 0
+        draft.fallback = False
         talk = _Talk(terminal, draft, "chip", ticket, CHIP_ANSWER_MS)
         kernel = self.contact.insert(self.settings, terminal.emv_request(draft))
         step = yield from talk.go(kernel, None)
@@ -240,7 +276,7 @@ class _Reading:
             if command != "pin":
                 return (yield from session.authorise(self.terminal, self.draft))
             typed = yield from online_pin(self.terminal, self.draft, self.draft.pan)
-            yield Tell(("pin", typed))
+            yield Tell(PinTyped(typed))
 
     def _pulled(self, ticket: int, ended: object = None) -> "Work[None]":
         """Power off; waits until the card is out of the slot, and says so. The page may go on without waiting."""
@@ -248,8 +284,9 @@ class _Reading:
         reader.release(ticket)
         event = yield More(ticket, within_ms=REMOVE_AFTER_MS)
         while event.name not in (CARD_GONE, CARD_PROBLEM):
-            yield Tell(("remove", ended))
+            yield Tell(Remove(ended))
             event = yield More(ticket, within_ms=2_000)
+        self.terminal.card_left = False
         return None
 
     def _chip_failed(self, why: str) -> "Work[None]":
@@ -280,11 +317,11 @@ class _Reading:
             self.why = "swipe-again"
             return None
         if stripe.chip_card(swipe.service) and not draft.fallback and terminal.has("chip"):
-            terminal.sound("alert")
-            self.why = "must-insert"
-            if "chip" in self.readers:
-                return None
-            return Trouble("must-insert")
+            if "chip" in readers_of(terminal) or not terminal.parameter("fallback.allowed"):
+                terminal.sound("alert")
+                self.why = "must-insert"
+                return None if "chip" in self.readers else Trouble("must-insert")
+            draft.fallback = True  # the slot is out of order
         why = yield from self._stripe_refused(swipe)
         if why:
             return Trouble(why)
@@ -361,13 +398,23 @@ def _page(terminal: "Terminal", draft: "Draft", question: "Any") -> "Work[Any]":
     return answer
 
 
+def _refer(terminal: "Terminal", draft: "Draft", question: "ask.Refer") -> "Work[bool]":
+    """The merchant calls the issuer and types its authorisation code, or nothing."""
+    draft.referral = yield from _page(terminal, draft, question)
+    return bool(draft.referral)
+
+
 def online_pin(terminal: "Terminal", draft: "Draft", pan: str) -> "Work[str | tuple[str, str]]":
     """A PIN for the issuer -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of
     digits. Keys must be there before the PIN is typed, since the block is made with them."""
     yield Tell("keys")
-    why = yield from session.sign_on_alone(terminal)
-    if why:
-        return ("keys", why)
+    if not terminal.signed_on():
+        terminal.make_way()
+        why = yield from session.sign_on_alone(terminal)
+        yield Done("host")  # a PIN is typed as slowly as it likes
+        if why:
+            return ("keys", why)
+    yield Tell("ready")
     p = terminal.parameter
     most = max(p("pin.minimum"), p("pin.maximum"))
     event = yield Ask("vault", "enter_pin", pan, p("pin.minimum"), most, keep=True)
@@ -438,13 +485,15 @@ def _last_amount(terminal: "Terminal", draft: "Draft", question: "ask.LastAmount
 def on_exception(terminal: "Terminal", draft: "Draft", question: "ask.OnException") -> "Work[bool]":
     """Whether the card is on the exception file, which knows cards by the vault's fingerprint alone."""
     who = yield from _fingerprint(question.pan)
+    if not who:
+        terminal.log("the exception file was not looked into: the vault makes no fingerprint")
     return bool(who) and terminal.ledger.on_exception(who)
 
 
 QUESTIONS: "dict[Any, Callable[..., Work[Any]]]" = {
     ask.Choose: _page,
     ask.CheckDocument: _page,
-    ask.Refer: _page,
+    ask.Refer: _refer,
     ask.OnlinePin: _online_pin,
     ask.OfflinePin: _offline_pin,
     ask.LastAmount: _last_amount,

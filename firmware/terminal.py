@@ -48,6 +48,7 @@ class Terminal:
     make_state   (name, *arguments) -> State; set with the next two by `states.catalogue.power_on`
     first        draft -> the State of its first step
     after        step -> the State of the step that follows in the open transaction
+    once_more    tries that it counts as -> the open transaction anew: the State of the step that reads its card
     operator     the number of who is logged in, "" for nobody
     draft        the open transaction, or None
     parts        port -> "starting", "ready", "failed", "gone", as far as the parts have said
@@ -60,6 +61,7 @@ class Terminal:
     make_state: "Callable[..., State]"
     first: "Callable[[Draft], State]"
     after: "Callable[[str], State]"
+    once_more: "Callable[[int], State]"
 
     def __init__(self, ports: "dict[str, Any]", board: "dict[str, Any]") -> None:
         """ports: name -> port, those that the board has. board: {"name", "mode", "parameters"}. Raises StoreError."""

@@ -9,11 +9,12 @@
 The limit is `pin.free_fen`, or that of the longest prefix in `pin.free_bins` that the number begins with.
 """
 
-from firmware.emv.outcome import CDCVM, CONTACT, ONLINE_PIN, STRIPE
+from firmware.emv.outcome import APPROVED, CDCVM, CONTACT, NO_CVM, ONLINE_PIN, STRIPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from firmware.draft import Draft
+    from firmware.emv.outcome import Outcome
     from firmware.terminal import Terminal
 
 
@@ -24,6 +25,16 @@ def free_fen(terminal: "Terminal", pan: str) -> int:
         if len(prefix) > found and pan.startswith(prefix):
             found, limit = len(prefix), fen
     return limit
+
+
+def pin_wanted(terminal: "Terminal", draft: "Draft", card: "Outcome") -> bool:
+    """The same of a card as its kernel has read it. One that is approved already is: nobody would look at a PIN."""
+    return card.status != APPROVED and pin_needed(terminal, draft, card.entry, card.cvm, card.pan)
+
+
+def within_free(terminal: "Terminal", draft: "Draft", card: "Outcome") -> bool:
+    """Whether an approval between card and terminal may stand: somebody has verified the holder, or nobody has to."""
+    return card.cvm != NO_CVM or not pin_needed(terminal, draft, card.entry, card.cvm, card.pan)
 
 
 def pin_needed(terminal: "Terminal", draft: "Draft", entry: str, cvm: str, pan: str) -> bool:

@@ -225,7 +225,7 @@ def page() -> str:
          + [(status, "never: " + NEVER_STATUS[status], []) for status in NEVER_STATUS]),
         ("Reasons", "why", _each(card.REASONS, lambda it: [it.why], lambda why: card.REASONS[why][2])),
         ("Where Entry Point is entered", "start", [(start, STARTS[start], names) for start, names in starts().items()]),
-        ("Where an outcome sends it", "start", _each(("", "B"), lambda it: [it.start], lambda start: STARTS.get(start, "nowhere"))),
+        ("Where an outcome sends it", "start", _each(("", "B"), lambda it: [it.start], lambda key: STARTS.get(key, "nowhere"))),
         ("How the holder is verified", "method", _each(result.METHODS, lambda it: [it.cvm] if it.status in GOES_ON else [])),
         ("Authorisation response, 8A", "code", _each(RESPONSES, lambda it: [it.response])),
         ("What else an outcome says", "flag", _each(FLAGS, lambda it: it.flags)),

@@ -27,6 +27,7 @@ from tests.lying_card import LIES, LyingCard, LyingPerson, bounded
 HONEST_FOR = (0, 0, 0, 0, 2, 4, 8, 15)
 SALES = 3
 PRESSES = 60  # of a person at the pages of one sale
+GIVE_UP_MS = 5_000
 REST_MS = 900_000  # long enough for every reversal to be tried again
 CERTIFICATES = (0x8F, 0x90, 0x92, 0x93, 0x9F32, 0x9F46, 0x9F47, 0x9F48, 0x9F4B, 0x9F2D, 0x9F2E, 0x9F4A)
 FILE = parameter_file.read(card_file.fetch())
@@ -344,22 +345,23 @@ class Clerk:
         return nothing_open and sorted(ours) == sorted(bank.standing(TERMINAL)) and bank.balanced()
 
     def _sale(self):
+        """As long as the clerk has patience; then the card is taken away, and cancel has to lead home."""
         world = self.world
-        for _ in range(PRESSES):
-            if world.state == "Menu":
-                break
-            world.type("CANCEL")
-            world.run(5_000)
-        self._away()
         if self.chance.random() < 0.4:
             world.rules.add("next on sale " + self.chance.choice(HOST_RULES))
         world.type("1")
         for _ in range(PRESSES):
             if world.state == "Menu":
-                return
+                break
             getattr(self, "_" + world.state, self._page)()
             world.run(self.chance.choice((200, 1_500, 4_000)))
-        raise AssertionError("no end of a sale: %s" % world.state)
+        for _ in range(PRESSES):
+            self._away()
+            if world.state == "Menu":
+                return
+            world.type("CANCEL")
+            world.run(GIVE_UP_MS)
+        raise AssertionError("no way home from %s" % world.state)
 
     def _away(self):
         self.world.take()

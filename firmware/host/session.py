@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from firmware.terminal import Terminal
 
 BETWEEN_TRIES_MS = 2000
+DECLINED_OFFLINE = "Z1"
 # Why a host could not be reached, of Answer.why: then card and terminal may decide alone. A host that was reached and refused,
 # keys that do not fit, a store that is full are no such reasons.
 NOT_REACHED = ("refused", "unreachable", "timeout", "name", "closed", "broken")
@@ -424,18 +425,20 @@ def _offline(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
 
 def refused(terminal: "Terminal", draft: "Draft", outcome: "Outcome") -> "Work[None]":
     """Card or terminal declined and nobody was asked: kept for the list, where there is a number to keep."""
-    if not draft.row.kept or not outcome.pan or not outcome.response:
+    if not draft.row.kept or not outcome.pan:
         return None
     draft.take_card(outcome)
     sealed = yield from _sealed(terminal, draft)
     if sealed is not None:
         record = messages.record(terminal, draft, unionpay.trace(terminal.ledger.next_trace()), sealed[0], sealed[1])
         record["original"] = 0  # it holds nothing
-        record["code"] = outcome.response
+        record["code"] = outcome.response or DECLINED_OFFLINE
+        record["advice"] = outcome.advice
         try:
             terminal.ledger.refused(record, terminal.calendar.now_s())
         except StoreError:
             terminal.log("a decline by the card cannot be written")
+    draft.drop_card()
     return None
 
 

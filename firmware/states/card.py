@@ -11,7 +11,7 @@ from firmware.emv import ask
 from firmware.host.session import Result
 from firmware.machine import State
 from firmware.money import yuan
-from firmware.reading import Trouble, Waiting
+from firmware.reading import Remove, Trouble, Waiting
 from firmware.screens import Screen
 from firmware.states import online
 from firmware.states.common import CANCEL_ONLY, HOME, OK, OK_CANCEL, Digits, home
@@ -88,8 +88,8 @@ class CardPage(Step):
             return self.next()
         if value == "reading":
             return ReadChip()
-        if isinstance(value, tuple) and value[0] == "remove":
-            return TakeCard(value[1])
+        if isinstance(value, Remove):
+            return TakeCard(value.result)
         page = PAGES.get(type(value))
         return page(value) if page is not None else None
 
@@ -108,6 +108,7 @@ class PresentCard(CardPage):
     STAGES = {
         "reading": ("card.reading", "reading", ""),
         "remove": ("card.remove", "", ""),
+        "left": ("card.left", "", "alert"),
         "many": ("card.many", "ready", "alert"),
         "unreadable": ("card.unreadable", "ready", "alert"),
     }
@@ -213,7 +214,7 @@ class TakeCard(CardPage):
         return Screen(draft.row.title, lines, big=big(draft), keys=OK)
 
     def on_told(self, value: "Any") -> "State | None":
-        if isinstance(value, tuple) and value[0] == "remove":
+        if isinstance(value, Remove):
             self.terminal.sound("alert")
             return None
         return super().on_told(value)
@@ -262,6 +263,7 @@ class ChipPin(CardPage):
 
     def __init__(self, question: "Any" = None) -> None:
         self.offline = isinstance(question, ask.OfflinePin)
+        self.ready = self.offline
         self.left = question.tries_left if isinstance(question, ask.OfflinePin) else None
         self.count = 0
 
@@ -273,12 +275,16 @@ class ChipPin(CardPage):
     def on_told(self, value: "Any") -> "State | None":
         if isinstance(value, int):
             self.count = value
+        if isinstance(value, int) or value == "ready":
+            self.ready = True
             self.again()
             return None
         return super().on_told(value)
 
     def screen(self) -> Screen:
         draft = self.draft
+        if not self.ready:  # the vault does not listen to the keys yet
+            return Screen(draft.row.title, ("online.signing-on",), big=big(draft))
         hint: Wording = "pin.bypass_hint" if self.terminal.parameter("pin.bypass") else "pin.prompt"
         if self.offline and draft.offline_pins > 1 and self.left is not None:
             hint = ("pin.wrong", self.left)
@@ -305,24 +311,38 @@ class CheckDocument(CardPage):
 
 
 class Refer(CardPage):
-    """The issuer wants to be called. Confirm: it has agreed; cancel: it has not, and the card is told so."""
+    """The issuer wants to be called. Its code and confirm: it has agreed; cancel: it has not, and the card is told."""
+
+    MOST = 6
+    deadline_ms = 300_000
 
     def __init__(self, question: "Any" = None) -> None:
-        self.code = question.code if question is not None else ""
+        self.typed = ""
 
     def on_told(self, value: "Any") -> "State | None":
-        if value == "reading":
-            return online.Authorise("card")
-        return super().on_told(value)
+        return online.Authorise("card") if value == "reading" else super().on_told(value)
 
     def screen(self) -> Screen:
-        return Screen("refer.title", ("refer.what", "refer.do", ("", self.code)), keys=OK_CANCEL)
+        return Screen("refer.title", ("refer.what", ("refer.code", ("", self.typed)), "refer.do"), keys=OK_CANCEL)
+
+    def on_digit(self, digit: int) -> None:
+        if len(self.typed) < self.MOST:
+            self.typed += str(digit)
+
+    def on_clear(self) -> None:
+        self.typed = ""
+
+    def on_back(self) -> None:
+        self.typed = self.typed[:-1]
 
     def on_confirm(self) -> None:
-        self.answer(True)
+        if len(self.typed) == self.MOST:
+            self.answer(self.typed)
+        else:
+            self.terminal.sound("error")
 
     def on_cancel(self) -> "State | None":
-        return None if self.answer(False) else Cancelled()
+        return None if self.answer("") else Cancelled()
 
 
 PAGES: "dict[Any, Any]" = {

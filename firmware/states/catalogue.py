@@ -49,6 +49,7 @@ def power_on(terminal: "Terminal", strict: bool = False) -> Machine:
     """Joins terminal, states and machine, and shows the first page."""
     terminal.make_state = lambda name, *arguments: BY_NAME[name](*arguments)
     terminal.first = lambda draft: steps.first(terminal, draft)
+    terminal.once_more = lambda tried: steps.once_more(terminal, tried)
     terminal.after = lambda name: steps.after(terminal, name)
     machine = Machine(terminal, strict)
     machine.start(start.SelfTest())

@@ -1,5 +1,6 @@
 """The customer sees card and amount once more and confirms; by parameter."""
 
+from firmware.emv.outcome import APPROVED
 from firmware.money import yuan
 from firmware.screens import Screen
 from firmware.states.common import OK_CANCEL
@@ -22,7 +23,8 @@ class ConfirmAmount(Step):
 
     @classmethod
     def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
-        return terminal.parameter("sale.confirm_after_tap")
+        # What card and terminal have approved between themselves is done: a page could only take it back.
+        return terminal.parameter("sale.confirm_after_tap") and (draft.card is None or draft.card.status != APPROVED)
 
     def screen(self) -> Screen:
         draft = self.draft

@@ -106,7 +106,8 @@ class Menu(State):
         self.room = ROWS * COLUMNS if short else ROWS
         terminal.light("idle")
         terminal.sign_on_behind()
-        terminal.resolve_behind(at_once=False)  # its round has just ended, or a restart began one
+        # A round of reversals has just ended, or a restart began one; what is owed goes while the host is there.
+        terminal.resolve_behind(at_once=bool(terminal.ledger.owed) and terminal.reached)
 
     def screen(self) -> Screen:
         terminal = self.terminal
@@ -115,6 +116,8 @@ class Menu(State):
         rows = [(str(first + i + 1), row[0]) for i, row in enumerate(self.items[first : first + self.room])]
         if terminal.ledger.unresolved():
             state = "menu.unresolved"
+        elif terminal.ledger.refused_uploads:
+            state = "menu.refused"
         elif terminal.ledger.owed:
             state = "menu.owed"
         elif terminal.parts.get("printer") in ("failed", "gone"):

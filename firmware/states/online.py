@@ -5,11 +5,11 @@ since every wait in it has its own limit.
 """
 
 from firmware.emv import ask
-from firmware.emv.outcome import CONTACT
 from firmware.host import session
 from firmware.host.session import Result
 from firmware.machine import State
 from firmware.money import yuan
+from firmware.reading import Remove
 from firmware.screens import Screen
 from firmware.states.common import HOME, OK_CANCEL, home
 from firmware.states.result import Declined, NotSent, Reversed, Unresolved
@@ -51,9 +51,10 @@ class Authorise(Step):
         return Screen(draft.row.title, ("online." + self.stage,), big=big, progress=PROGRESS[self.stage])
 
     def on_told(self, stage: "Any") -> "State | None":
-        if isinstance(stage, tuple):  # the result is written, and the chip is still in the slot
-            _sound(self.terminal, stage[1])
-            return self.terminal.make_state("TakeCard", stage[1])
+        if isinstance(stage, Remove):  # the result is written, and the chip is still in the slot
+            assert isinstance(stage.result, Result)
+            _sound(self.terminal, stage.result)
+            return self.terminal.make_state("TakeCard", stage.result)
         if isinstance(stage, ask.Refer):
             return self.terminal.make_state("Refer", stage)
         if stage in PROGRESS:
@@ -121,7 +122,7 @@ class Blocked(State):
 
     def on_done(self, left: int) -> "State | None":
         self.busy = False
-        if left:
+        if self.terminal.ledger.to_reverse():
             self.terminal.sound("error")
             return None
         return self._on()
@@ -131,11 +132,8 @@ class Blocked(State):
 
     def _on(self) -> "State | None":
         draft = self.terminal.open_draft
-        if draft.pan and draft.entry != CONTACT:
-            return Authorise()  # it came up on the way to the host: go on there
-        if draft.pan:  # the chip was told that there is no answer: it has to be asked anew
-            draft = self.terminal.draft = draft.anew()
-            return self.terminal.make_state("PresentCard")
+        if draft.card is not None or draft.pan:  # it came up on the way to the host: the card is asked anew
+            return self.terminal.once_more(0)
         return self.terminal.first(draft)
 
     def on_cancel(self) -> "State | None":

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from firmware.terminal import Terminal
 
 
+QUICK, GENERATES = "07", 0x8C  # kernel 7 without GENERATE AC: a card that is asked for one has CDOL1
+
+
 class EnterPin(Step):
     """Stars for the digits that the vault has taken."""
 
@@ -36,8 +39,11 @@ class EnterPin(Step):
 
     @classmethod
     def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
-        needed = verification.pin_needed(terminal, draft, draft.entry, draft.cvm, draft.pan)
-        return needed and draft.pin_block is None and not draft.pin_bypassed
+        if draft.pin_block is not None or draft.pin_bypassed:
+            return False
+        if draft.card is not None:
+            return verification.pin_wanted(terminal, draft, draft.card)
+        return verification.pin_needed(terminal, draft, draft.entry, draft.cvm, draft.pan)
 
     def enter(self) -> None:
         self.keys_ready = self.terminal.signed_on()
@@ -45,11 +51,12 @@ class EnterPin(Step):
             self.run(reading.online_pin(self.terminal, self.draft, self.draft.pan))
 
     def on_told(self, value: "Any") -> "State | None":
-        if isinstance(value, tuple):
-            return self.on_done(value[1])
+        if isinstance(value, reading.PinTyped):
+            return self.on_done(value.result)
         if isinstance(value, int):
-            self.keys_ready = True
             self.count = value
+        if isinstance(value, int) or value == "ready":
+            self.keys_ready = True
             self.again()
         return None
 
@@ -85,8 +92,8 @@ class PinLeftOut(State):
     def on_confirm(self) -> "State | None":
         draft = self.terminal.open_draft
         draft.pin_bypassed = True
-        if draft.card is not None and draft.card.tags and draft.finish is None:
-            draft.card.tags[0x9F34] = NO_CVM_PERFORMED  # the kernel had counted on a PIN
+        if draft.card is not None and draft.card.kernel == QUICK and GENERATES not in draft.card.tags:
+            draft.card.tags[0x9F34] = NO_CVM_PERFORMED  # the kernel had counted on a PIN, and no cryptogram covers it
         return self.terminal.after(PIN)
 
     def on_back(self) -> "State | None":

@@ -20,9 +20,18 @@ PAGE = 4
 
 def mark(record: "Record") -> str:
     """The key of the sign for what became of it, "" for a plain approval."""
+    if "refused" in record:
+        return "mark.refused"
     if record["phase"] == "approved":
         return "mark.voided" if record.get("void") else ""
     return {"declined": "mark.declined", "reversed": "mark.reversed"}.get(record["phase"], "mark.unknown")
+
+
+def standing(record: "Record") -> str:
+    """What became of it, in the words of the page: its phase, "voided", or "refused" by the host it was brought to."""
+    if "refused" in record:
+        return "refused"
+    return "voided" if record.get("void") and record["phase"] == "approved" else record["phase"]
 
 
 def records_page(records: "list[Record]") -> "list[tuple[str, Wording]]":
@@ -92,7 +101,7 @@ class TransactionPage(Page):
 
     def screen(self) -> Screen:
         record = self.record
-        state = "phase.voided" if record.get("void") and record["phase"] == "approved" else "phase." + record["phase"]
+        state = "phase." + standing(record)
         if not self.second:
             amount = ("query.amount", record["kind"] + ".title", ("", yuan(record["fen"])))
             lines: tuple[Wording, ...] = (amount, ("confirm.card", ("", record["pan"])), ("query.state", state))

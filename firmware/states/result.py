@@ -48,8 +48,7 @@ class Declined(ResultPage):
     def on_confirm(self) -> "State | None":
         if not self._again():
             return home(self.terminal)
-        draft = self.terminal.draft = self.terminal.open_draft.anew()
-        return self.terminal.make_state("EnterPin" if draft.pan else "PresentCard")
+        return self.terminal.once_more(1)
 
 
 class NotSent(ResultPage):
@@ -88,11 +87,14 @@ class Reversed(ResultPage):
 class Unresolved(ResultPage):
     """No answer, and no answer to the reversal: unknown is never shown as failed."""
 
+    WORDS = {"card": "unresolved.card", "store": "why.store"}
+
     leads_to = HOME + ("PrintTrouble",)
 
     def screen(self) -> Screen:
         money = self.terminal.money("money.unknown")
-        return Screen("unresolved.title", ("unresolved.what", money, "unresolved.do"), keys=OK, style="alert")
+        what = self.WORDS.get(self.result.why if self.result is not None else "", "unresolved.what")
+        return Screen("unresolved.title", (what, money, "unresolved.do"), keys=OK, style="alert")
 
     def on_deadline(self) -> "State | None":
         return self.on_confirm()  # the report is printed though nobody asked for it

@@ -58,6 +58,12 @@ def first(terminal: "Terminal", draft: Draft) -> "State":
     return _from(terminal, draft, 0)
 
 
+def once_more(terminal: "Terminal", tried: int) -> "State":
+    """The open transaction anew, from its card on. tried: what that counts as, of the tries for a PIN."""
+    draft = terminal.draft = terminal.open_draft.anew(tried)
+    return _from(terminal, draft, draft.row.steps.index(CARD))
+
+
 def after(terminal: "Terminal", step: str) -> "State":
     """The state of the next step that the open transaction wants."""
     draft = terminal.open_draft

@@ -62,16 +62,16 @@ class AskSupervisor(Secret):
 class Release(AskSupervisor):
     """The supervisor lets one transaction pass although a reversal is unresolved."""
 
-    leads_to = ENDS + ("EnterAmount", "AskSupervisor", "FindOriginal", "Authorise", "LockedOut", "Notice")
+    leads_to = ENDS + (
+        "EnterAmount", "AskSupervisor", "FindOriginal", "PresentCard", "EnterPin", "Authorise", "LockedOut", "Notice",
+    )  # fmt: skip
     title = "release.title"
 
     def approved(self) -> "State | None":
         terminal = self.terminal
         draft = terminal.open_draft
         draft.released = True
-        if draft.pan:
-            return terminal.make_state("Authorise")
-        return terminal.first(draft)
+        return terminal.once_more(0) if draft.card is not None or draft.pan else terminal.first(draft)
 
 
 class FindOriginal(Digits):

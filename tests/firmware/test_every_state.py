@@ -256,7 +256,7 @@ def test_each_answer_is_taken_in_each_state_to_any_depth(cls):
         pending = waiting(world)
         if not pending or len(path) == 3:
             return
-        asks = tuple((ask.port, ask.method) for _, ask in pending)
+        asks = tuple((asked.port, asked.method) for _, asked in pending)
         here = (world.state, asks, len(path), path[-1][1] if path else "")
         if here in seen:
             return
@@ -278,9 +278,9 @@ def test_an_answer_of_the_wrong_kind_or_to_a_closed_ticket_is_dropped_and_counte
     for name in events.ANSWERS:
         world.machine.handle(Event(name, 10_000_000, None))
     assert tickets.dropped == dropped + len(events.ANSWERS)
-    for ticket, ask in waiting(world):
+    for ticket, asked in waiting(world):
         for name in events.ANSWERS:
-            if name not in tasks.ANSWERS[ask.port]:
+            if name not in tasks.ANSWERS[asked.port]:
                 before = tickets.dropped
                 world.machine.handle(Event(name, ticket, None))
                 assert tickets.dropped == before + 1

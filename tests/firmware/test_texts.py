@@ -26,7 +26,7 @@ MADE = (
     + ["state.%s" % state for state in ("ok", "wait", "none")]
     + ["%s.%s" % (row.name, what) for row in TABLE if row.kept for what in ("what", "done", "title")]
     + [row.title for row in TABLE]
-    + ["phase." + phase for phase in ("sent", "approved", "voided", "declined", "reversing", "reversed")]
+    + ["phase." + phase for phase in ("sent", "approved", "voided", "refused", "declined", "reversing", "reversed")]
     + ["printer.%s%s" % (do, why) for do in ("", "do.") for why in ("paper-out", "cover-open", "too-hot", "silent")]
     + ["cards.kind." + kind for kind in ("test", "live", "none")]
     + ["online." + stage for stage in online.PROGRESS]

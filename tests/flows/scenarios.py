@@ -174,7 +174,6 @@ CANTEEN = rows(floor_limit_fen=100_000, terminal_floor_limit_fen=100_000, ttq="7
 DRAWN = rows(floor_limit_fen=100_000, terminal_floor_limit_fen=100_000, target_percent=99, maximum_percent=99)
 
 NOBODY_ASKED, ASKED = "", "0200 0210"
-ARQC = ("online", "arqc")
 
 
 class Scenario(NamedTuple):
@@ -234,13 +233,13 @@ def touch(card: str, walk: tuple = SLIPS, **more: Any) -> Scenario:
 
 def no_touch(card: str, why: str, words: str, **more: Any) -> Scenario:
     """By contactless, and nobody is asked."""
-    told = {"why": why, "said": NOBODY_ASKED, "phase": "", "response": "Z1", **more}
+    told = {"why": why, "said": NOBODY_ASKED, "phase": "declined", "response": "Z1", **more}
     return touch(card, trouble(words), **told)
 
 
 def nothing(card: str, why: str, words: str, **more: Any) -> Scenario:
     """By contactless, and the card has not even said who it is."""
-    return no_touch(card, why, words, **{"tvr": "", "tsi": "", "cvmr": "", "response": "", **more})
+    return no_touch(card, why, words, **{"tvr": "", "tsi": "", "cvmr": "", "response": "", "phase": "", **more})
 
 
 def must_insert(card: str) -> Scenario:
@@ -294,7 +293,6 @@ def present(shop: Shop, card: str, way: str) -> None:
 OFFLINE = {"why": "approved", "tvr": "0000000000", "tsi": "E800", "cvmr": "1F0302", "response": "Y1", "parameters": CANTEEN,
            "slip": ("脱机批准:Y1", "TC:", "TVR:")}  # fmt: skip
 FLASH = {"why": "approved", "response": "Y1", "parameters": CANTEEN, "slip": ("脱机批准:Y1", "免密免签")}
-OFFLINE_SOLD = SOLD
 BIG = 100_001  # one fen above what needs no PIN
 ALONE = ("debit", "credit", "second", "cda", "long-keys", "f4-keys", "slow", "full", "insert-only", "international", "strict",
          "visa", "visa-offline", "mastercard", "mastercard-stripe")  # fmt: skip
@@ -374,11 +372,11 @@ ROWS = (
     chip("velocity", note="asked online", walk=SOLD, tvr="0000008000", cvmr="1F0302"),
     chip("new", note="asked online", walk=SOLD, tvr="0008008000", cvmr="1F0302"),
     chip("flash", note="asked online", walk=SOLD, tvr="0000008000", cvmr="1F0302"),
-    chip("offline", OFFLINE_SOLD, **OFFLINE),
+    chip("offline", SOLD, **OFFLINE),
     chip("new", SOLD, note="in a canteen", tvr="0008000000", cvmr="1F0302", parameters=CANTEEN),
     chip("velocity", SOLD, note="three in a row", tvr="0000004000", cvmr="1F0302", parameters={**CANTEEN, **switches(split_sale=False)},
          profile={"run": (2, 9)}, before=(before_it("velocity", INSERT, SOLD, 100), before_it("velocity", INSERT, SOLD, 101)), said=None),
-    chip("velocity", SOLD, note="four in a row, and the limit is none", tvr="0000006000", cvmr="1F0302", parameters=CANTEEN,
+    chip("velocity", SOLD, note="with limits of none in a row", tvr="0000006000", cvmr="1F0302", parameters=CANTEEN,
          profile={"run": (0, 0)}),
     chip("offline", SOLD, note="drawn", tvr="0000001000", cvmr="1F0302",
          parameters=DRAWN),

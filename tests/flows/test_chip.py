@@ -257,6 +257,17 @@ def test_a_referral_that_the_issuer_turns_down_by_telephone_is_a_decline():
     assert shop.seen[-1].why == "host-declined" and agree(shop)
 
 
+def test_a_referral_leaves_the_same_books_at_both_ends_whatever_is_said_on_the_telephone():
+    for key in ("ENTER", "CANCEL"):
+        shop = open_shop(**switches(referral=True))
+        shop.rules.add("next on sale decline 01")
+        shop.sale(1234)
+        insert("debit")(shop)
+        shop.walk(PIN, ("须询问发卡行", key), ("拔出卡片", pull))
+        shop.run(120_000)
+        assert agree(shop), key
+
+
 # -- void and balance
 
 
