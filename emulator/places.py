@@ -22,6 +22,7 @@ from emulator.chips.stripe import StripeChip
 from emulator.recordings import Tape
 
 MOST = 2  # cards on the reader
+LATE_MS = 30  # a slow card's time for one frame: within the waiting time that its answer to select gives it
 SHELF, READER, SLOT = "shelf", "reader", "slot"
 
 
@@ -176,8 +177,10 @@ class Places:
 
     def _lay(self, name: str, card: Any) -> None:
         self._take(name)
-        tag = IsoDepTag(self._tape.around(name, card), technology=card.technology, wtx=card.wtx)
-        tag.delay_s = card.slow_ms / 1000
+        # By contactless a card may not be late: it asks for time, again and again.
+        wtx = max(card.wtx, card.slow_ms // LATE_MS)
+        tag = IsoDepTag(self._tape.around(name, card), technology=card.technology, wtx=wtx)
+        tag.delay_s = LATE_MS / 1000 if card.slow_ms else 0.0
         self._laid = {known: laid for known, laid in self._laid.items() if known in self.on_reader} | {name: tag}
         if card.torn_at is not None:
             self._reader.tear_after = card.torn_at

@@ -135,6 +135,9 @@ class _Reading:
         return tuple([port for port in self.readers if port not in ports])
 
     def run(self) -> "Work[Outcome | session.Result | Trouble]":
+        terminal, draft = self.terminal, self.draft
+        if draft.row.offline and terminal.may_approve(draft.fen) and not terminal.can_keep():
+            return Trouble("store")  # a card that approved now would have done so for nothing
         while True:
             if not self.readers:
                 return Trouble(self.why or "reader")

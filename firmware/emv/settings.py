@@ -56,7 +56,7 @@ SWITCHES = {
     "risk_by_aip": (False, "terminal risk management only where the card's AIP asks for it"),
     "force_online": (False, "the merchant wants every transaction online"),
     "referral": (False, "a referral by the issuer (01, 02) is put to the merchant; off: it is a decline"),
-    "advice": (True, "the host is told of declines that the card wants known"),
+    "advice": (True, "a decline that the card wants known is marked for the host's list"),
 }
 
 _FLAGS = (

@@ -399,6 +399,7 @@ class CardTrouble(State):
     leads_to = HOME + ("PresentCard",)
     WORDS = {
         "reader": ("card.trouble.reader", "card.do.reader"),
+        "store": ("why.store", "do.store"),
         "lost": ("card.trouble.lost", "card.do.hold"),
         "see-phone": ("card.trouble.phone", "card.do.phone"),
         "over-limit": ("card.trouble.amount", "card.do.amount"),
