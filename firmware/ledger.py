@@ -263,7 +263,7 @@ class Ledger:
         scripts = bool(record.get("script55")) and not record.get("scripts_owed")
         if scripts:
             record["scripts_owed"] = True
-            rows = [self._row(record), *rows[1:], self._notice(record, SCRIPT)]
+            rows = [self._row(record)] + rows[1:] + [self._notice(record, SCRIPT)]
         self._store.commit(rows)
         self.owed += 1 if scripts else 0
 

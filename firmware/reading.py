@@ -9,10 +9,12 @@
 Which readers may be used grows and shrinks on the way: a chip card that is swiped has to be inserted, a chip that cannot be
 read may be swiped (fallback), a card that does not want contactless has to be inserted.
 
+A card that was read and stands in the slot still is to be taken out before anything else: it must not pay for the next
+customer.
+
 What the task tells its page: Waiting, Remove, PinTyped, a word ("reading", "inserted", "read", "many" ...), or a question
-of `emv.ask`, after which it holds until the page has answered. A card that was read and stands in the slot still is to be
-taken out before anything else: it must not pay for the next customer. What it ends with: an Outcome (nobody was asked yet), a Result
-(the chip's transaction is over), or Trouble.
+of `emv.ask`, after which it holds until the page has answered. What it ends with: an Outcome (nobody was asked yet), a
+Result (the chip's transaction is over), or Trouble.
 
 Source: reference/emv.md a and b; EMV Book 4, 11 (the merchant's side); products.md §1.2 (sale).
 """

@@ -74,7 +74,7 @@ SLIP = (
     ("slip.when", _when, ""),  # 16
 )
 NOTES = (
-    ("slip.offline", lambda r: r.get("code", "") if r.get("offline55") else ""),
+    ("slip.offline", lambda r: r.get("code", "") if r.get("offline55") and not r.get("referral") else ""),
     ("slip.original_trace", lambda r: _undoes(r, "trace")),
     ("slip.original_reference", lambda r: _undoes(r, "reference")),
     ("slip.original_authorisation", lambda r: _undoes(r, "authorisation")),

@@ -5,7 +5,7 @@ import pytest
 
 from firmware import events
 from tests.flows.counter import tap
-from tests.flows.scenarios import CANTEEN, Shop, rows
+from tests.flows.scenarios import CANTEEN, Shop, rows, switches
 
 MENU = ("6 管理", None)
 SLIPS = (("请撕下", "ENTER"), MENU)
@@ -203,3 +203,18 @@ def test_a_page_that_waits_for_reversals_does_not_wait_for_notices():
     shop.walk(("请挥卡", tap("debit")), ("密码", shop.shelf.card("debit").pin + " ENTER"), ("交易结果未知", "ENTER"), MENU)
     shop.walk(("6 管理", "1"), ("有未冲正交易", "ENTER"), ("请输入金额", "CANCEL"))
     assert not shop.terminal.ledger.to_reverse() and shop.terminal.ledger.owed
+
+
+def test_what_the_bank_agrees_to_by_telephone_is_sold_with_its_code_and_brought_to_the_host():
+    shop = Shop(parameters=switches(referral=True))
+    shop.log_in()
+    shop.run(2_000)
+    shop.rules.add("next on sale decline 01")
+    begin(shop)
+    shop.walk(("请挥卡", inserted("cda")))
+    shop.until(lambda: shop.state == "ChipPin")
+    shop.type(shop.shelf.card("cda").pin + " ENTER")
+    shop.walk(("请致电发卡行 授权码", "123 ENTER"), ("授权码: 123", "456 ENTER"), OUT, *SLIPS)
+    assert shop.record()["authorisation"] == "123456" and "授权码:123456" in shop.paper
+    shop.run(120_000)
+    assert shop.books_agree() and "→ 0220" in " ".join(shop.messages)
