@@ -19,7 +19,7 @@ OTHERS = Label(("其他", "Others"), ("", ""))
 
 GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
     ("银联借记卡", "UnionPay debit", (
-        ("debit", "挥卡、插卡、刷卡都能成功", "goes through by every way"),
+        ("debit", "挥卡、插卡成功；刷卡会请它插卡", "by tap and by chip; swiped, it is sent to the slot"),
         ("second", "撤销时换卡会被拒绝；芯片用 T=1", "not the card of a void; its chip speaks T=1"),
         ("pin-asking", "任何金额都要输密码", "wants its PIN for any amount"),
         ("poor", "主机应答 51 余额不足", "the host declines: 51"),
