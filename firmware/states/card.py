@@ -137,6 +137,11 @@ class PresentCard(CardPage):
     def leave(self) -> None:
         self.terminal.light("off")
 
+    def on_part(self, part: str, state: str) -> "State | None":
+        """A stripe reader that goes tells nobody who waits for it; the others do."""
+        waited = self.waiting is not None and part in self.waiting.readers
+        return PresentCard() if part == "stripe" and waited and not self.stage and state in ("failed", "gone") else None
+
     def screen(self) -> Screen:
         draft = self.draft
         if self.stage:

@@ -218,3 +218,12 @@ def test_what_the_bank_agrees_to_by_telephone_is_sold_with_its_code_and_brought_
     assert shop.record()["authorisation"] == "123456" and "授权码:123456" in shop.paper
     shop.run(120_000)
     assert shop.books_agree() and "→ 0220" in " ".join(shop.messages)
+
+
+def test_a_stripe_reader_that_goes_is_not_asked_for_any_more():
+    shop = shop_of()
+    begin(shop)
+    shop.until("请挥卡 插卡 或刷卡")
+    shop.stripe.unplug()
+    shop.until("请挥卡 或插卡")
+    shop.walk(("请挥卡", tap("debit")), *SLIPS)
