@@ -44,6 +44,7 @@ from firmware.events import (
     SECRET_STOPPED,
     SECRET_TYPED,
     VAULT_DONE,
+    Event,
 )
 from firmware.host import session
 from firmware.tasks import Ask, Begin, Close, Done, Hold, More, Pause, Tell
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from firmware.draft import Draft
     from firmware.emv.card import Flow
     from firmware.emv.settings import Settings
-    from firmware.events import Event
+    from firmware.ports import ChipReader
     from firmware.tasks import Work
     from firmware.terminal import Terminal
 
@@ -409,7 +410,9 @@ def _refer(terminal: "Terminal", draft: "Draft", question: "ask.Refer") -> "Work
     return bool(draft.referral)
 
 
-def online_pin(terminal: "Terminal", draft: "Draft", pan: str) -> "Work[str | tuple[str, str]]":
+def online_pin(
+    terminal: "Terminal", draft: "Draft", pan: str, slot: "ChipReader | None" = None
+) -> "Work[str | tuple[str, str]]":
     """A PIN for the issuer -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of
     digits. Keys must be there before the PIN is typed, since the block is made with them."""
     yield Tell("keys")
@@ -423,7 +426,7 @@ def online_pin(terminal: "Terminal", draft: "Draft", pan: str) -> "Work[str | tu
     p = terminal.parameter
     most = max(p("pin.minimum"), p("pin.maximum"))
     event = yield Ask("vault", "enter_pin", pan, p("pin.minimum"), most, keep=True)
-    event = yield from _typing(event)
+    event = yield from _typing(event, slot)
     if event.name == SECRET_READY:
         draft.pin_block = event.value
         draft.pin_key = terminal.vault.check_value("pin")
@@ -431,12 +434,15 @@ def online_pin(terminal: "Terminal", draft: "Draft", pan: str) -> "Work[str | tu
     return event.value
 
 
-def _typing(event: "Event") -> "Work[Event]":
-    """Tells the number of digits, until the vault has what it wants."""
+def _typing(event: "Event", slot: "ChipReader | None" = None) -> "Work[Event]":
+    """Tells the number of digits, until the vault has what it wants, or the card that the PIN is for has left its slot."""
     yield Tell(0)
     while event.name == SECRET_TYPED:
         yield Tell(event.value)
         event = yield More(event.ticket)
+        if slot is not None and not slot.present:
+            yield Close(event.ticket)
+            return Event(SECRET_STOPPED, 0, "lost")
     return event
 
 
@@ -444,11 +450,11 @@ def _online_pin(terminal: "Terminal", draft: "Draft", question: "ask.OnlinePin")
     """The kernel's wish for a PIN that the issuer checks."""
     yield Tell(question)
     yield Hold()
-    typed = yield from online_pin(terminal, draft, question.pan)
+    typed = yield from online_pin(terminal, draft, question.pan, terminal.ports["chip"])
     yield Tell("reading")
     if isinstance(typed, tuple):
         return ask.BROKEN
-    if typed == "typed":
+    if typed in ("typed", "lost"):  # a card that has left says so at the next command
         return "entered"
     return _left_out(terminal, typed)
 
@@ -466,7 +472,7 @@ def _offline_pin(terminal: "Terminal", draft: "Draft", question: "ask.OfflinePin
     most = max(p("pin.minimum"), p("pin.maximum"))
     arguments = (p("pin.minimum"), most, question.kind, question.key, question.challenge)
     event = yield Ask("vault", "verify_pin", *arguments, keep=True)
-    event = yield from _typing(event)
+    event = yield from _typing(event, terminal.ports["chip"])
     yield Tell("reading")
     if event.name == SECRET_READY:
         return event.value

@@ -227,3 +227,17 @@ def test_a_stripe_reader_that_goes_is_not_asked_for_any_more():
     shop.stripe.unplug()
     shop.until("请挥卡 或插卡")
     shop.walk(("请挥卡", tap("debit")), *SLIPS)
+
+
+@pytest.mark.parametrize("name", ["debit", "offline-pin"])
+def test_a_card_pulled_while_its_pin_is_typed_is_missed_at_the_next_key(name):
+    shop = shop_of()
+    begin(shop)
+    shop.walk(("请挥卡", inserted(name)))
+    shop.until(lambda: shop.state == "ChipPin")
+    shop.type("12")
+    shop.pull()
+    shop.run(200)
+    shop.type("3")
+    shop.walk(("卡片拔出太早 请挥卡", inserted(name)), ("密码", shop.shelf.card(name).pin + " ENTER"), OUT, *SLIPS)
+    assert shop.record()["phase"] == "approved"
