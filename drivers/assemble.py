@@ -42,7 +42,10 @@ class Assembly:
         self.board = board
         self.folder = folder
         self.post = post
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            pass  # the store will say what is wrong with it
         self.wires = open_wires(board)
         self.ports: dict[str, Any] = {}
         self.store_error: StoreError | None = None

@@ -114,15 +114,15 @@ def refusal(atr: Atr) -> str:
     """Why a payment terminal does not take this answer to reset; "" when it does (EMV Book 1, 8.3.3).
 
     A speed that the card offers (TA1 without TA2) is not asked for: it goes on at the default. TB1 and TB2 spoke of a
-    programming voltage that no card needs any more; they are passed over (ISO/IEC 7816-3:2006).
+    programming voltage that no card needs any more; they are passed over (ISO/IEC 7816-3:2006). TC1 may ask for any guard
+    time; by T=1 only for one that fits into the character waiting time (TB3).
     """
     for wrong, why in (
         (atr.protocol > 1, "TD1"),
         (2 in atr.ta and (atr.ta[2] & 0x10 or atr.ta[2] & 15 != atr.protocol), "TA2"),
         (atr.specific and not 0x11 <= atr.ta.get(1, 0x11) <= 0x13, "TA1"),
-        (atr.guard not in (0x00, 0xFF), "TC1"),
-        (2 in atr.tc and (atr.protocol or atr.tc[2] != 0x0A), "TC2"),
-        (2 in atr.td and atr.td[2] != (1 if atr.protocol else 15), "TD2"),
+        (2 in atr.tc and atr.tc[2] != 0x0A, "TC2"),
+        (2 in atr.td and atr.td[2] not in ((1,) if atr.protocol else (14, 15)), "TD2"),
     ):
         if wrong:
             return why
@@ -136,7 +136,7 @@ def _refusal_t1(atr):
         return "TA3"
     bwi, cwi = atr.tb[3] >> 4, atr.tb[3] & 15
     extra = 0 if atr.guard == 0xFF else atr.guard + 1
-    if bwi > 4 or cwi > 5 or 1 << cwi < extra:
+    if bwi > 4 or cwi > 5 or 1 << cwi <= extra:
         return "TB3"
     return "TC3" if atr.tc.get(3, 0) else ""
 

@@ -93,7 +93,10 @@ class Device:
         self.folder = Path(folder)
         self.terminal_folder = self.folder / "terminal"
         bench = self.folder / "bench"
-        bench.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            bench.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise Unusable(f"{self.folder}: {error.strerror}") from error
         self.session = secrets.token_hex(4)
         self.changes = Changes(SECTIONS)
         self._closed = False

@@ -378,7 +378,10 @@ def run(
     Raises ScriptError before the first step, Failed at the step that fails.
     """
     steps = read(path)
-    recorder = Recorder(device, Path(record)) if record else None
+    try:
+        recorder = Recorder(device, Path(record)) if record else None
+    except OSError as error:
+        raise Failed(f"{record}: nothing can be recorded there: {error.strerror}") from None
     player = Player(device, recorder)
     done = 0
     try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +43,7 @@ from firmware.ports import StoreError
 
 MERCHANT_NAME = "开付测试商店"
 LATEST = 50  # postings shown
+_NAME = re.compile(r"[\w.-]{1,40}")  # what is none is not repeated: it may be what is on a card
 MOST_DIGITS = 6  # of a card number, in a rule: rules are shown
 
 # What to type to see something: the first is the page's hint.
@@ -198,7 +200,8 @@ class Town:
     def card(self, name: str) -> Any:
         """A card of the shelf. ValueError names those that there are."""
         if name not in self.shelf.names:
-            raise ValueError(f"no such card: {name}; there are " + " ".join(self.shelf.names))
+            shown = f"no such card: {name}" if _NAME.fullmatch(name) else "no such card"
+            raise ValueError(f"{shown}; there are " + " ".join(self.shelf.names))
         return self.shelf.card(name)
 
     def cards(self) -> list[dict[str, Any]]:

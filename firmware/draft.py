@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from firmware.emv.ask import Reply
     from firmware.emv.outcome import Outcome
-    from firmware.host.session import Result
+    from firmware.host.authorise import Result
     from firmware.ledger import Record
     from firmware.tasks import Work
     from firmware.transactions import Transaction

@@ -19,9 +19,8 @@ Result (the chip's transaction is over), or Trouble.
 Source: reference/emv.md a and b; EMV Book 4, 11 (the merchant's side); products.md §1.2 (sale).
 """
 
-from binascii import hexlify
 
-from firmware import stripe, verification
+from firmware import questions, stripe, verification
 from firmware.emv import ask
 from firmware.emv.outcome import (
     APPROVED,
@@ -38,26 +37,19 @@ from firmware.events import (
     CARD_FOUND,
     CARD_GONE,
     CARD_PROBLEM,
-    CARD_REPLY,
     CARD_SWIPED,
-    SECRET_READY,
-    SECRET_STOPPED,
-    SECRET_TYPED,
-    VAULT_DONE,
     Event,
 )
-from firmware.host import session
-from firmware.tasks import Ask, Begin, Close, Done, Hold, More, Pause, Tell
+from firmware.host import authorise
+from firmware.questions import Talk
+from firmware.tasks import Begin, Close, Hold, More, Pause, Tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from firmware.draft import Draft
-    from firmware.emv.card import Flow
     from firmware.emv.settings import Settings
-    from firmware.ports import ChipReader
     from firmware.tasks import Work
     from firmware.terminal import Terminal
 
@@ -68,7 +60,6 @@ TAPS = 3
 EMPTIED_MS = 300
 INTERFACES = {"contact": "chip", "stripe": "stripe"}  # of an outcome: the reader
 REMOVE_AFTER_MS = 700  # a card that is taken away at once needs no words
-VAULT_MS = 15_000
 
 
 class Waiting:
@@ -112,7 +103,7 @@ def readers_of(terminal: "Terminal") -> "tuple[str, ...]":
     return tuple([port for port in READERS if terminal.has(port) and terminal.parts.get(port) not in ("failed", "gone")])
 
 
-def read(terminal: "Terminal", draft: "Draft") -> "Work[Outcome | session.Result | Trouble]":
+def read(terminal: "Terminal", draft: "Draft") -> "Work[Outcome | authorise.Result | Trouble]":
     """See above."""
     return (yield from _Reading(terminal, draft).run())
 
@@ -137,7 +128,7 @@ class _Reading:
     def _without(self, *ports: str) -> "tuple[str, ...]":
         return tuple([port for port in self.readers if port not in ports])
 
-    def run(self) -> "Work[Outcome | session.Result | Trouble]":
+    def run(self) -> "Work[Outcome | authorise.Result | Trouble]":
         terminal, draft = self.terminal, self.draft
         if draft.row.offline and terminal.may_approve(draft.fen) and not terminal.can_keep():
             return Trouble("store")  # a card that approved now would have done so for nothing
@@ -204,7 +195,7 @@ class _Reading:
         self.taps += 1
         draft.fallback = False
         kernel = self.contactless.tap(self.settings, terminal.emv_request(draft))
-        outcome = yield from _Talk(terminal, draft, "contactless", ticket, CARD_ANSWER_MS).go(kernel, None)
+        outcome = yield from Talk(terminal, draft, "contactless", ticket, CARD_ANSWER_MS).go(kernel, None)
         if outcome.status == TRY_AGAIN and self.taps < TAPS:
             yield from removed(terminal, "contactless", ticket)
             self.why = "phone" if outcome.message == "see-phone" else "again"
@@ -218,7 +209,7 @@ class _Reading:
                 self.readers = (only,)
             return None
         if outcome.status == DECLINED:
-            yield from session.refused(terminal, draft, outcome)
+            yield from authorise.refused(terminal, draft, outcome)
         return self._judged(outcome)
 
     def _let_go(self, ticket: int, outcome: Outcome) -> "Work[None]":
@@ -247,7 +238,7 @@ class _Reading:
         terminal.card_left = True
         draft.offline_pins = 0
         draft.fallback = False
-        talk = _Talk(terminal, draft, "chip", ticket, CHIP_ANSWER_MS)
+        talk = Talk(terminal, draft, "chip", ticket, CHIP_ANSWER_MS)
         kernel = self.contact.insert(self.settings, terminal.emv_request(draft))
         step = yield from talk.go(kernel, None)
         ended: Any
@@ -269,19 +260,19 @@ class _Reading:
             return None
         else:
             if step.status == DECLINED:
-                yield from session.refused(terminal, draft, step)
+                yield from authorise.refused(terminal, draft, step)
             ended = Trouble("" if step.status == CANCELLED else step.why)
         yield from self._pulled(ticket, ended)
         return ended
 
-    def _authorised(self) -> "Work[session.Result | Trouble]":
+    def _authorised(self) -> "Work[authorise.Result | Trouble]":
         """The card has said what it has to say: the pages go on from here, and say when the host is to be asked."""
         yield Tell("read")
         while True:
             command = yield Hold()
             if command != "pin":
-                return (yield from session.authorise(self.terminal, self.draft))
-            typed = yield from online_pin(self.terminal, self.draft, self.draft.pan)
+                return (yield from authorise.authorise(self.terminal, self.draft))
+            typed = yield from questions.online_pin(self.terminal, self.draft, self.draft.pan)
             yield Tell(PinTyped(typed))
 
     def _pulled(self, ticket: int, ended: object = None) -> "Work[None]":
@@ -341,7 +332,7 @@ class _Reading:
     def _stripe_refused(self, swipe: "stripe.Swipe") -> "Work[str]":
         if stripe.expired(swipe.expiry, self.terminal.calendar_stamp()[2:8]):
             return "expired"
-        listed = yield from on_exception(self.terminal, self.draft, ask.OnException(swipe.pan, ""))
+        listed = yield from questions.on_exception(self.terminal, self.draft, ask.OnException(swipe.pan, ""))
         return "listed" if listed else ""
 
 
@@ -363,150 +354,3 @@ def removed(terminal: "Terminal", port: str, ticket: int) -> "Work[None]":
     while event.name not in (CARD_GONE, CARD_PROBLEM):
         yield Tell("remove")
         event = yield More(ticket)
-
-
-class _Talk:
-    """Carries a kernel's commands to the card and its questions to those who answer them."""
-
-    def __init__(self, terminal: "Terminal", draft: "Draft", port: str, ticket: int, answer_ms: int) -> None:
-        self.terminal = terminal
-        self.draft = draft
-        self.port = port
-        self.ticket = ticket
-        self.answer_ms = answer_ms
-
-    def go(self, kernel: "Flow", answer: "Any") -> "Work[Any]":
-        """Until the kernel's Outcome, or until it wants to go online (`ask.GoOnline`)."""
-        reader = self.terminal.ports[self.port]
-        while True:
-            try:
-                want = kernel.send(answer)
-            except StopIteration as stop:
-                return stop.value
-            if isinstance(want, ask.GoOnline):
-                return want
-            if isinstance(want, (bytes, bytearray)):
-                reader.transmit(self.ticket, want)
-                event = yield More(self.ticket, within_ms=self.answer_ms)
-                answer = event.value if event.name == CARD_REPLY else None
-            else:
-                answer = yield from QUESTIONS[type(want)](self.terminal, self.draft, want)
-
-
-# -- the kernel's questions
-
-
-def _page(terminal: "Terminal", draft: "Draft", question: "Any") -> "Work[Any]":
-    """A page asks the person."""
-    yield Tell(question)
-    answer = yield Hold()
-    yield Tell("reading")
-    return answer
-
-
-def _refer(terminal: "Terminal", draft: "Draft", question: "ask.Refer") -> "Work[bool]":
-    """The merchant calls the issuer and types its authorisation code, or nothing."""
-    draft.referral = yield from _page(terminal, draft, question)
-    return bool(draft.referral)
-
-
-def online_pin(
-    terminal: "Terminal", draft: "Draft", pan: str, slot: "ChipReader | None" = None
-) -> "Work[str | tuple[str, str]]":
-    """A PIN for the issuer -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of
-    digits. Keys must be there before the PIN is typed, since the block is made with them."""
-    yield Tell("keys")
-    if not terminal.signed_on():
-        terminal.make_way()
-        why = yield from session.sign_on_alone(terminal)
-        yield Done("host")  # a PIN is typed as slowly as it likes
-        if why:
-            return ("keys", why)
-    yield Tell("ready")
-    p = terminal.parameter
-    most = max(p("pin.minimum"), p("pin.maximum"))
-    event = yield Ask("vault", "enter_pin", pan, p("pin.minimum"), most, keep=True)
-    event = yield from _typing(event, slot)
-    if event.name == SECRET_READY:
-        draft.pin_block = event.value
-        draft.pin_key = terminal.vault.check_value("pin")
-        return "typed"
-    return event.value
-
-
-def _typing(event: "Event", slot: "ChipReader | None" = None) -> "Work[Event]":
-    """Tells the number of digits, until the vault has what it wants, or the card that the PIN is for has left its slot."""
-    yield Tell(0)
-    while event.name == SECRET_TYPED:
-        yield Tell(event.value)
-        event = yield More(event.ticket)
-        if slot is not None and not slot.present:
-            yield Close(event.ticket)
-            return Event(SECRET_STOPPED, 0, "lost")
-    return event
-
-
-def _online_pin(terminal: "Terminal", draft: "Draft", question: "ask.OnlinePin") -> "Work[str]":
-    """The kernel's wish for a PIN that the issuer checks."""
-    yield Tell(question)
-    yield Hold()
-    typed = yield from online_pin(terminal, draft, question.pan, terminal.ports["chip"])
-    yield Tell("reading")
-    if isinstance(typed, tuple):
-        return ask.BROKEN
-    if typed in ("typed", "lost"):  # a card that has left says so at the next command
-        return "entered"
-    return _left_out(terminal, typed)
-
-
-def _left_out(terminal: "Terminal", typed: str) -> str:
-    return ask.BYPASS if typed == "bypass" and terminal.parameter("pin.bypass") else ask.CANCEL
-
-
-def _offline_pin(terminal: "Terminal", draft: "Draft", question: "ask.OfflinePin") -> "Work[Any]":
-    """A PIN that the card checks: the vault sends it there itself."""
-    draft.offline_pins += 1
-    yield Tell(question)
-    yield Hold()
-    p = terminal.parameter
-    most = max(p("pin.minimum"), p("pin.maximum"))
-    arguments = (p("pin.minimum"), most, question.kind, question.key, question.challenge)
-    event = yield Ask("vault", "verify_pin", *arguments, keep=True)
-    event = yield from _typing(event, terminal.ports["chip"])
-    yield Tell("reading")
-    if event.name == SECRET_READY:
-        return event.value
-    if event.name != SECRET_STOPPED:
-        return ask.BROKEN
-    if event.value == "lost":
-        return None
-    return _left_out(terminal, event.value)
-
-
-def _fingerprint(pan: str) -> "Work[str]":
-    event = yield Ask("vault", "fingerprint", pan.encode(), within_ms=VAULT_MS)
-    return hexlify(event.value).decode() if event.name == VAULT_DONE else ""
-
-
-def _last_amount(terminal: "Terminal", draft: "Draft", question: "ask.LastAmount") -> "Work[int]":
-    who = yield from _fingerprint(question.pan)
-    return terminal.ledger.last_fen(who) if who else 0
-
-
-def on_exception(terminal: "Terminal", draft: "Draft", question: "ask.OnException") -> "Work[bool]":
-    """Whether the card is on the exception file, which knows cards by the vault's fingerprint alone."""
-    who = yield from _fingerprint(question.pan)
-    if not who:
-        terminal.log("the exception file was not looked into: the vault makes no fingerprint")
-    return bool(who) and terminal.ledger.on_exception(who)
-
-
-QUESTIONS: "dict[Any, Callable[..., Work[Any]]]" = {
-    ask.Choose: _page,
-    ask.CheckDocument: _page,
-    ask.Refer: _refer,
-    ask.OnlinePin: _online_pin,
-    ask.OfflinePin: _offline_pin,
-    ask.LastAmount: _last_amount,
-    ask.OnException: on_exception,
-}

@@ -9,7 +9,7 @@ from binascii import crc32
 
 from firmware import VERSION, calendar
 from firmware.emv.settings import Request, Settings
-from firmware.host import session
+from firmware.host import resolve, session
 from firmware.iso8583 import unionpay
 from firmware.ledger import Ledger
 from firmware.operators import Operators
@@ -283,7 +283,7 @@ class Terminal:
             return
         self._resolving = True
         if at_once and self.draft is None:
-            self._resolver = self.tasks.start(session.resolve(self), self._resolved)
+            self._resolver = self.tasks.start(resolve.resolve(self), self._resolved)
         else:
             self._resolved(None)
 

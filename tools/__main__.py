@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from tools.discreet import plainly
+
 # name: (module with main(argv) -> exit status, what it does)
 TOOLS = {
     "provision": ("tools.provision", "give a device its numbers, its host and its master key  设备初始化、灌装主密钥"),
@@ -13,6 +15,7 @@ TOOLS = {
 
 def main(argv: "list[str]") -> int:
     """Runs argv[0] with the rest; the list and status 2 when there is no such tool."""
+    plainly()
     if argv and argv[0] in TOOLS:
         return importlib.import_module(TOOLS[argv[0]][0]).main(argv[1:])
     wrong = bool(argv) and argv[0] not in ("-h", "--help")

@@ -13,7 +13,6 @@ live keys alone: with test keys it knows none, and no card can prove itself to i
     status   0 done      1 the store, the vault or the disk failed      2 wrong call, or a file that is refused
 """
 
-import argparse
 import json
 import os
 import sys
@@ -28,6 +27,7 @@ from firmware.emv import parameter_file, settings, tags
 from firmware.emv.authority import Key
 from firmware.emv.parameter_file import ParameterFileError
 from firmware.ports import StoreError
+from tools.discreet import Parser, discreet
 from tools.emv_trace import value_lines
 
 DONE, FAILED, WRONG = 0, 1, 2
@@ -37,7 +37,7 @@ SOON_DAYS = 90
 
 def main(argv: "list[str]", say=print, today: "date | None" = None) -> int:
     """The whole tool. -> status."""
-    parser = argparse.ArgumentParser(prog="python -m tools cards", description="卡参数：装入、查看 Card parameters: load, show.")
+    parser = Parser(prog="python -m tools cards", description="卡参数：装入、查看 Card parameters: load, show.")
     parser.add_argument("file", nargs="?", metavar="FILE", help="JSON, or UnionPay blocks in hex, one a line")
     parser.add_argument("--data", required=True, metavar="DIR", help="the device's data folder")
     parser.add_argument("--kind", choices=("test", "live"), default="", help="of the keys in a text of blocks")
@@ -50,7 +50,7 @@ def main(argv: "list[str]", say=print, today: "date | None" = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     if not os.path.exists(os.path.join(arguments.data, STORE_FILE)):
-        say("%s: 没有终端数据 no device's data here" % arguments.data)
+        say(discreet("%s: 没有终端数据 no device's data here" % arguments.data))
         return WRONG
     try:
         store = SqliteStore(None, {}, arguments.data, read_only=not arguments.file)
@@ -63,14 +63,14 @@ def main(argv: "list[str]", say=print, today: "date | None" = None) -> int:
         finally:
             store.close()
     except ParameterFileError as error:
-        say("拒绝 Refused, nothing was written: %s: %s" % (arguments.file, error))
+        say(discreet("拒绝 Refused, nothing was written: %s: %s" % (arguments.file, error)))
         return WRONG
     except StoreError as error:
         busy = "owns the store" in str(error)
-        say("请先关闭终端程序 / Stop the terminal first." if busy else "存储失败 The store failed: %s" % error)
+        say("请先关闭终端程序 / Stop the terminal first." if busy else discreet("存储失败 The store failed: %s" % error))
         return FAILED
     except (OSError, CryptoError) as error:
-        say("失败 Failed: %s" % error)
+        say(discreet("失败 Failed: %s" % error))
         return FAILED
     return DONE
 

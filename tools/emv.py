@@ -17,7 +17,6 @@
 Card numbers are shown with six and four digits; tracks, names and PINs not at all.
 """
 
-import argparse
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from datetime import date
 
 from firmware.emv import parameter_file, tags, tlv
 from tools import emv_run
+from tools.discreet import Parser, discreet
 from tools.emv_trace import Trace, is_command, tree_lines
 
 GOOD, WRONG_INSIDE, WRONG = 0, 1, 2
@@ -41,7 +41,7 @@ class Unreadable(Exception):
 
 def main(argv: "list[str]", say=print, stdin=None) -> int:
     """The whole tool. -> status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools emv", description="解读芯片卡数据 Explain card data, APDUs, transactions."
     )
     parser.add_argument("what", metavar="FILE|HEX")
@@ -62,12 +62,12 @@ def main(argv: "list[str]", say=print, stdin=None) -> int:
             if not parts:
                 raise Unreadable("no case of that name")
     except Unreadable as error:
-        print("%s: %s" % (_named(arguments.what), error), file=sys.stderr)
+        print(discreet("%s: %s" % (_named(arguments.what), error)), file=sys.stderr)
         return WRONG
     status, today = GOOD, date.today().strftime("%y%m%d")
     for number, (name, content) in enumerate(parts):
         if len(parts) > 1 or name:
-            say("%s%s" % ("\n" if number else "", name or "part %d" % (number + 1)))
+            say("%s%s" % ("\n" if number else "", discreet(name) or "part %d" % (number + 1)))
             say("")
         try:
             if arguments.run:
@@ -75,7 +75,7 @@ def main(argv: "list[str]", say=print, stdin=None) -> int:
             elif _explain(content, keys, arguments.date or today, say):
                 status = WRONG_INSIDE
         except emv_run.RunError as error:
-            print("%s: %s" % (_named(arguments.what), error), file=sys.stderr)
+            print(discreet("%s: %s" % (_named(arguments.what), error)), file=sys.stderr)
             return WRONG
     return status
 

@@ -329,7 +329,7 @@ class Trace:
         if not until and value(0x57):
             try:
                 expiry = track2.parse(value(0x57))[1]
-                until = ["20%s-%s" % (expiry[:2], expiry[2:])]
+                until = ["20%s-%s" % (expiry[:2], expiry[2:])] if expiry else []
             except track2.Track2Error:
                 until = []
         sequence = ", sequence %s" % value(0x5F34).hex() if value(0x5F34) else ""

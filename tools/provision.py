@@ -15,7 +15,6 @@ people, --check-value. Which cards the device takes is in a file, --cards; witho
 Components are never written; what was typed stays in this process's memory until it ends, which is at once.
 """
 
-import argparse
 import getpass
 import json
 import os
@@ -28,6 +27,7 @@ from drivers.libcrypto import CryptoError, cleanse
 from drivers.provisioning import COMPONENT_BYTES, NEEDED, SETTINGS, ProvisioningError, combine, has_cards, provision
 from firmware.emv import parameter_file
 from firmware.ports import StoreCorrupt, StoreError
+from tools.discreet import Parser, discreet
 
 DONE, WRONG, NOT_NOW, NOT_CONFIRMED, FAILED = 0, 2, 3, 4, 5
 TRIES = 3
@@ -98,11 +98,11 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
         listed = content.get("exceptions")
         summary = provision(arguments.data, settings, components, arguments.again, cards=taken, exceptions=listed)
     except _Stop as stop:
-        say(str(stop))
+        say(discreet(str(stop)))
         return stop.status
     except ProvisioningError as error:
         status, text = REFUSALS[error.why]
-        say(text.format(error.detail))
+        say(discreet(text.format(error.detail)))
         return status
     except (EOFError, KeyboardInterrupt):
         say("已取消 Cancelled; nothing was written.")
@@ -115,7 +115,7 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
         say("请先关闭终端程序 / Stop the terminal first." if busy else "存储失败 The store failed: %s" % error)
         return NOT_NOW if busy else FAILED
     except (OSError, CryptoError) as error:
-        say("失败 Failed: %s" % error)
+        say(discreet("失败 Failed: %s" % error))
         return FAILED
     finally:
         cleanse(*components)
@@ -128,7 +128,7 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
 
 
 def _arguments(argv):
-    parser = argparse.ArgumentParser(prog="python -m tools provision", description="设备初始化 Provision a device.")
+    parser = Parser(prog="python -m tools provision", description="设备初始化 Provision a device.")
     parser.add_argument("--data", required=True, metavar="DIR", help="the device's data folder")
     parser.add_argument("--again", action="store_true", help="replace what a provisioned device has")
     parser.add_argument("--cards", metavar="FILE", help="applications, keys, limits (see: python -m tools cards --help)")
@@ -157,7 +157,7 @@ def _settings(arguments, environ, ask, say):
         try:
             with open(arguments.settings, "rb") as file:
                 settings = json.loads(file.read())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             # The decoder quotes what it read.
             detail = error.strerror if isinstance(error, OSError) else "is not JSON"
             raise _Stop(WRONG, "参数文件 %s: %s" % (arguments.settings, detail)) from error

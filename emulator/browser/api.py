@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 WAIT_S = 25.0  # a long poll; shorter than any proxy's or browser's patience
 LONGEST_BODY = 4096
 LONGEST_TEXT = 1000  # characters of a string in a body
-_NUMBER = re.compile(r"[0-9]{5,}")
+_SECRET = re.compile(r"(?:%B|\^).*|[0-9](?:[ :-]?[0-9]){4,}", re.DOTALL)  # a first track, a number
 
 
 class Refused(Exception):
-    """The request is refused: HTTP status and why. What it said is repeated but for long numbers: they may be a secret."""
+    """The request is refused: HTTP status and why. What it said is repeated but for what may be a secret."""
 
     def __init__(self, status: int, why: str) -> None:
-        super().__init__(_NUMBER.sub("*", why))
+        super().__init__(_SECRET.sub("*", why))
         self.status = status
 
 

@@ -230,8 +230,9 @@ def main(arguments) -> int:
     with device:
         try:
             server = Server(device, arguments.port)
-        except OSError as error:
-            print(f"port {arguments.port} cannot be had ({error.strerror}); try --port 0", file=sys.stderr)
+        except (OSError, OverflowError) as error:
+            why = getattr(error, "strerror", None) or "0 to 65535 are ports"
+            print(f"port {arguments.port} cannot be had ({why}); try --port 0", file=sys.stderr)
             return 1
         server.start()
         device.power_on()

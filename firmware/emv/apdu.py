@@ -51,7 +51,7 @@ def get_data(tag: int) -> bytes:
 
 
 def internal_authenticate(data: bytes) -> bytes:
-    """INTERNAL AUTHENTICATE over the DDOL's values, up to 252 bytes."""
+    """INTERNAL AUTHENTICATE over the DDOL's values, up to 255 bytes."""
     return b"\x00\x88\x00\x00" + bytes((len(data),)) + data + b"\x00"
 
 
@@ -61,7 +61,7 @@ def external_authenticate(data: bytes) -> bytes:
 
 
 def generate_ac(kind: int, data: bytes) -> bytes:
-    """GENERATE AC. kind: 00 AAC, 40 TC, 80 ARQC, and 10 for a combined signature; data: the CDOL's values, up to 252 bytes."""
+    """GENERATE AC. kind: 00 AAC, 40 TC, 80 ARQC, and 10 for a combined signature; data: the CDOL's values, up to 255 bytes."""
     return bytes((0x80, 0xAE, kind, 0x00)) + (bytes((len(data),)) + data if data else b"") + b"\x00"
 
 

@@ -12,15 +12,16 @@ What the terminal does not have, and every constructed tag, is zeros.
 
 from firmware.emv import tags
 
-MAX_BYTES = 252  # GET PROCESSING OPTIONS carries them in one short APDU, with tag 83 and a length of up to two bytes
+MAX_BYTES = 255  # one short APDU
+MAX_OPTIONS = 252  # of GET PROCESSING OPTIONS: with tag 83 and a length of up to two bytes
 
 
 class DolError(ValueError):
     """A list that is cut off, or that asks for more than one command can carry."""
 
 
-def parse(dol: bytes) -> "list[tuple[int, int]]":
-    """[(tag, length)] in order. Raises DolError."""
+def parse(dol: bytes, most: int = MAX_BYTES) -> "list[tuple[int, int]]":
+    """[(tag, length)] in order. Raises DolError, also for more than `most` bytes of values."""
     entries = []
     at = total = 0
     try:
@@ -41,8 +42,8 @@ def parse(dol: bytes) -> "list[tuple[int, int]]":
             entries.append((tag, length))
     except IndexError:
         raise DolError("cut off at %d" % at)
-    if total > MAX_BYTES:
-        raise DolError("asks for %d bytes, at most %d" % (total, MAX_BYTES))
+    if total > most:
+        raise DolError("asks for %d bytes, at most %d" % (total, most))
     return entries
 
 

@@ -258,7 +258,7 @@ def select(ranked: "list[Candidate]", combinations: "list[Combination]") -> "Ste
         if status == apdu.OK:
             fci = card.template(data, 0x6F)
             asked = tlv.find(fci, 0x9F38)
-            pdol = dol.parse(asked) if asked else None
+            pdol = dol.parse(asked, dol.MAX_OPTIONS) if asked else None
             if one.combination.application.kernel != b"\x03" or not name.startswith(VISA) or _asks(pdol, 0x9F66):
                 return Selected(one, name, fci, pdol)
             # An old Visa card: kernel 1 if the terminal has it, else not at all (Book B, 3.3.3.3).

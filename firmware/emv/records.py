@@ -6,7 +6,7 @@
     static     what data authentication covers, in the locator's order: of files 1-10 what is inside of 70, of 11-30 the
                whole record; a record that is no template 70 makes authentication fail and nothing else
 
-The card may say no object twice in its records. What a record says goes before what the FCI or the options said, but
+The card may say no object twice in its records, and one that need not be there says nothing without a value. What a record says goes before what the FCI or the options said, but
 the card cannot change its profile, its locator or its name so.
 
 Source: EMV Book 3, 7, 10.1, 10.2 and 10.3.
@@ -28,6 +28,7 @@ OWN_FORMAT = 11  # files from here on are not of EMV's format
 EXPIRY, NUMBER, CDOL_1, CDOL_2 = 0x5F24, 0x5A, 0x8C, 0x8D
 MANDATORY = (EXPIRY, NUMBER, CDOL_1, CDOL_2)  # EMV Book 3, table 26
 FIXED = (0x82, 0x84, 0x94)
+KEPT_EMPTY = MANDATORY + (0x9F4A,)  # an empty list of what is signed is a wrong one
 
 CONDITIONS_NOT_SATISFIED = 0x6985
 
@@ -45,7 +46,7 @@ def options(data: "Data") -> "Step":
     DolError: a PDOL that cannot be answered is found before anything is sent.
     """
     asked = data.said.get(0x9F38, b"")
-    data.pdol = dol.build(dol.parse(asked), data.values())
+    data.pdol = dol.build(dol.parse(asked, dol.MAX_OPTIONS), data.values())
     answer, status = yield from card.exchange(apdu.get_processing_options(data.pdol))
     if status != apdu.OK:
         raise card.Ended("gpo-refused" if status == CONDITIONS_NOT_SATISFIED else "refused")
@@ -104,7 +105,7 @@ def read(data: "Data", mandatory: "tuple[int, ...]" = MANDATORY) -> "Step":
     for tag in loose:
         said.setdefault(tag, loose[tag])
     for tag in said:
-        if tag not in FIXED:
+        if tag not in FIXED and (said[tag] or tag in KEPT_EMPTY):
             data.said[tag] = said[tag]
     data.static = b"".join(static)
     for tag in mandatory:

@@ -8,7 +8,7 @@ One task (`firmware.reading`) runs behind all of them. A page joins it, shows wh
 
 from firmware import reading, stripe
 from firmware.emv import ask
-from firmware.host.session import Result
+from firmware.host.authorise import Result
 from firmware.machine import State
 from firmware.money import yuan
 from firmware.reading import Remove, Trouble, Waiting

@@ -5,8 +5,8 @@ since every wait in it has its own limit.
 """
 
 from firmware.emv import ask
-from firmware.host import session
-from firmware.host.session import Result
+from firmware.host.authorise import Result, authorise
+from firmware.host.resolve import resolve
 from firmware.machine import State
 from firmware.money import yuan
 from firmware.reading import Remove
@@ -43,7 +43,7 @@ class Authorise(Step):
             return
         self.terminal.make_way()
         if not self.answer("go"):
-            self.run(session.authorise(self.terminal, self.draft))
+            self.run(authorise(self.terminal, self.draft))
 
     def screen(self) -> Screen:
         draft = self.draft
@@ -112,7 +112,7 @@ class Blocked(State):
         if self.busy:
             return None
         self.busy = True
-        self.run(session.resolve(self.terminal))
+        self.run(resolve(self.terminal))
         return None
 
     def on_down(self) -> "State | None":

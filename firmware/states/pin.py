@@ -5,7 +5,7 @@ them. A chip that waits in the slot has its own page for the PIN of its list (`c
 wants a PIN besides, this page joins the chip's task, which takes it.
 """
 
-from firmware import reading, verification
+from firmware import questions, reading, verification
 from firmware.emv.data import NO_CVM_PERFORMED
 from firmware.machine import State
 from firmware.money import yuan
@@ -48,7 +48,7 @@ class EnterPin(Step):
     def enter(self) -> None:
         self.keys_ready = self.terminal.signed_on()
         if not self.answer("pin"):
-            self.run(reading.online_pin(self.terminal, self.draft, self.draft.pan))
+            self.run(questions.online_pin(self.terminal, self.draft, self.draft.pan))
 
     def on_told(self, value: "Any") -> "State | None":
         if isinstance(value, reading.PinTyped):

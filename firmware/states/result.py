@@ -11,7 +11,7 @@ from firmware.transactions import SHOW
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from firmware.host.session import Result
+    from firmware.host.authorise import Result
     from firmware.machine import State
     from firmware.screens import Wording
 

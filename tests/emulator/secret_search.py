@@ -7,16 +7,21 @@ A secret of digits (card number, PIN, password) is looked for as
     base64       of the text and of the BCD, however many bytes stand before it, in both alphabets
 and one of bytes (key, PIN block) as the bytes, hex of both cases, hex in UTF-16, swapped, base64.
 
+A name is text of both cases, and hex of it. Of a track all that follows the number is looked for too: in track 2 as the chip
+has it, its date, service code and the issuer's own digits.
+
 Of a card number each run of ten digits counts (twelve in BCD), so that the first six and the last four alone do not. Of a
 key each half. A number too short to differ from noise is not looked for in BCD.
 """
 
 import base64
 import re
+import sys
 import zlib
 
 RUN = 10  # digits of a card number that must not stand together
 PACKED_RUN = 12  # the same in BCD
+START = 4
 SHORTEST = 5  # bytes; what is shorter is in any noise
 PNG = b"\x89PNG\r\n\x1a\n"
 GROUPED = re.compile(rb"(?<=[0-9])[ -](?=[0-9])")
@@ -68,6 +73,18 @@ def of_digits(digits, runs=False):
             yield "base64 of BCD", core
 
 
+def of_text(text):
+    """Every form of a secret that is letters."""
+    for form in (text, text.upper(), text.lower(), text.title()):
+        data = form.encode()
+        for coding in ("utf-8", "utf-16-le", "utf-16-be"):
+            yield "text", form.encode(coding)
+        for hexed in (data.hex(), data.hex().upper()):
+            yield "hex", hexed.encode()
+        for core in base64_cores(data):
+            yield "base64", core
+
+
 def cut(digits, size):
     return [digits[at : at + size] for at in range(len(digits) - size + 1)]
 
@@ -81,14 +98,27 @@ def bcd(digits):
 
 
 class Searcher:
-    """`find(bytes)` says which secrets are there: [(name, coding)], never the secret."""
+    """`find(bytes)` says which secrets are there: [(name, coding)], never the secret.
+
+    There are thousands of forms: those are looked for of which the first four bytes stand anywhere in the data.
+    """
 
     def __init__(self):
         self._needles = {}  # needle: (name, coding)
+        self._starts = {}  # its first four bytes as a number: [needle]
 
     def add(self, name, forms):
         for coding, needle in forms:
+            if needle not in self._needles:
+                self._starts.setdefault(int.from_bytes(needle[:START], sys.byteorder), []).append(needle)
             self._needles[needle] = (name, coding)
+
+    def name(self, name, text):
+        self.add(name, of_text(text))
+
+    def track(self, name, tail):
+        """tail: the digits behind the separator of tracks 1 and 2."""
+        self.add(name, of_digits(tail))
 
     def card(self, name, number):
         self.add(name, of_digits(number, runs=True))
@@ -105,7 +135,11 @@ class Searcher:
     def find(self, data):
         data = data + b"\n" + unpacked(data)
         data += b"\n" + GROUPED.sub(b"", data)
-        return sorted({what for needle, what in self._needles.items() if needle in data})
+        starts = set()
+        for at in range(START):
+            starts.update(memoryview(data)[at : at + (len(data) - at) // START * START].cast("I"))
+        likely = [needle for start in starts & self._starts.keys() for needle in self._starts[start]]
+        return sorted({self._needles[needle] for needle in likely if needle in data})
 
 
 def unpacked(data):

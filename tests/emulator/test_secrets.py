@@ -128,10 +128,11 @@ power off
 
 
 class Asked:
-    """Every answer of the API, each different one once."""
+    """Every answer of the API, each different one once. pictures: whether it looks at them each time, or at the end only."""
 
-    def __init__(self, server):
+    def __init__(self, server, pictures=True):
         self.server = server
+        self.pictures = pictures
         self.answers = set()
         self.number = 0
 
@@ -145,6 +146,8 @@ class Asked:
         """Every address that there is, as a page asks it: what has changed, and the pictures."""
         state = json.loads(self.get(f"/api/state?since={self.number}" if self.number else "/api/state"))
         self.number = state["number"]
+        if not self.pictures:
+            return
         self.get("/api/screen.png")
         self.get("/api/paper.png")
         for number in state.get("paper", {}).get("torn", ()):
@@ -153,6 +156,7 @@ class Asked:
     def everything(self):
         """The same from the beginning."""
         self.number = 0
+        self.pictures = True
         self.news()
         self.get("/api/state?since=0")
 

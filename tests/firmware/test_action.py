@@ -41,7 +41,7 @@ def test_every_case_of_action_analysis_asks_for_its_cryptogram():
         assert KINDS[decide(data)] == case["expected"]["request"], case["id"]
         if "arc" in case["expected"]:
             assert data.get(0x8A).decode() == case["expected"]["arc"], case["id"]
-    assert ran == 10
+    assert ran >= 10
 
 
 def test_nothing_wrong_is_approved_offline_with_y1():

@@ -323,7 +323,7 @@ def test_the_vectors_for_tracks_and_packed_digits_hold():
                     track2.compressed(unhexlify(case["input"]))
             else:
                 assert track2.compressed(unhexlify(case["input"])) == case["expected"]["digits"]
-        if case["op"] == "track2":
+        if case["op"] == "track2" and case["expected"] != "rejected":
             digits = case["input"].strip(";?").replace("=", "D")
             number, expiry, service, _ = track2.parse(unhexlify(digits + "F" * (len(digits) % 2)))
             expected = case["expected"]

@@ -68,13 +68,14 @@ def test_every_case_of_cardholder_verification_has_its_results():
         ran += 1
         given, expected = case["inputs"], case["expected"]
         said = {"82": given["aip"], "8E": given["cvm_list"], "5A": "6200000000000005"}
-        if given["app_currency"]:
+        if given.get("app_currency"):
             said["9F42"] = given["app_currency"]
         terminal = {"9F33": given["caps"], "9F35": given["terminal_type"], "5F2A": given["currency"]}
         data = data_of(said, terminal, amount_fen=given["amount"], kind=given["txn_type"])
         pins = given.get("pin", [])
         holder = Holder(given.get("card", []), [pins] if isinstance(pins, str) else pins)
-        if expected == "terminate (format error)":
+        if isinstance(expected, str):
+            assert expected == "terminate (format error)", case["id"]
             assert why_ends(cvm.perform(data)) == "malformed"
             continue
         outcome = run(cvm.perform(data), holder)
@@ -85,7 +86,7 @@ def test_every_case_of_cardholder_verification_has_its_results():
         assert outcome.signature is expected.get("signature", False), case["id"]
         assert (outcome.method == result.ONLINE_PIN) is expected.get("online_pin", False), case["id"]
         assert not holder.pins, case["id"]
-    assert ran == 25
+    assert ran >= 25
 
 
 def test_the_public_lists_are_read():

@@ -8,15 +8,26 @@ from tests.firmware.test_tlv import vectors
 
 
 def test_the_public_vectors_parse_and_build():
-    iterate, length, build = vectors("dol.json")["cases"]
-    expected = [(int(entry["tag"], 16), entry["length"]) for entry in iterate["expect"]["entries"]]
-    assert dol.parse(unhexlify(iterate["dol"])) == expected
-    assert sum(size for _, size in dol.parse(unhexlify(length["dol"]))) == length["expect"]["length"]
-    values = {}
-    for source in build["sources_in_priority_order"]:
-        for entry in source:
-            values.setdefault(int(entry["tag"], 16), unhexlify(entry["value"]))
-    assert dol.build(dol.parse(unhexlify(build["dol"])), values) == unhexlify(build["expect"]["data"])
+    ran = set()
+    for case in vectors("dol.json")["cases"]:
+        expect = case["expect"]
+        ran.update(expect)
+        if "error" in expect:
+            with pytest.raises(dol.DolError):
+                dol.parse(unhexlify(case["dol"]))
+            continue
+        entries = dol.parse(unhexlify(case["dol"]))
+        if "entries" in expect:
+            assert entries == [(int(entry["tag"], 16), entry["length"]) for entry in expect["entries"]], case["name"]
+        if "length" in expect:
+            assert sum(size for _, size in entries) == expect["length"], case["name"]
+        if "data" in expect:
+            values = {}
+            for source in case["sources_in_priority_order"]:
+                for entry in source:
+                    values.setdefault(int(entry["tag"], 16), unhexlify(entry["value"]))
+            assert dol.build(entries, values) == unhexlify(expect["data"]), case["name"]
+    assert ran >= {"entries", "length", "data"}
 
 
 def test_the_vectors_formats_are_those_of_the_dictionary():
@@ -57,9 +68,15 @@ def test_a_list_that_is_cut_off_is_refused():
 
 
 def test_a_list_that_no_command_can_carry_is_refused():
-    assert dol.parse(unhexlify("9F02FC")) == [(0x9F02, 252)]
+    assert dol.parse(unhexlify("9F02FF")) == [(0x9F02, 255)]
     with pytest.raises(dol.DolError, match="at most"):
-        dol.parse(unhexlify("9F02FD"))
+        dol.parse(unhexlify("9F02FF9A01"))
+
+
+def test_a_list_for_the_options_leaves_room_for_their_tag_and_length():
+    assert dol.parse(unhexlify("9F02FC"), dol.MAX_OPTIONS) == [(0x9F02, 252)]
+    with pytest.raises(dol.DolError, match="at most"):
+        dol.parse(unhexlify("9F02FD"), dol.MAX_OPTIONS)
 
 
 def test_any_bytes_parse_or_raise_the_one_error():

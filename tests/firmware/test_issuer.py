@@ -40,7 +40,7 @@ def test_every_case_of_issuer_authentication():
         else:
             assert upper(data.tvr[4:]) == expected["tvr_byte5"], case["id"]
             assert upper(data.tsi[:1]) == expected["tsi_bit"], case["id"]
-    assert ran == 3
+    assert ran >= 3
 
 
 def test_a_card_that_refuses_the_issuer_is_told_in_the_results():
@@ -95,7 +95,7 @@ def test_every_case_of_issuer_scripts():
         assert upper(results) == expected["result"], case["id"]
         assert upper(data.tvr[4:]) == expected["tvr_byte5"], case["id"]
         assert upper(data.tsi[:1]) == expected["tsi_bit"], case["id"]
-    assert ran == 4
+    assert ran >= 4
 
 
 def test_each_script_is_carried_out_at_its_time_and_in_its_order():

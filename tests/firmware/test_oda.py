@@ -74,7 +74,7 @@ def test_the_public_vectors_come_out_as_they_say():
 
 
 def test_a_recorded_card_authenticates_itself():
-    record = vectors("transcripts.json")["cases"][0]
+    record = [case for case in vectors("transcripts.json")["cases"] if case["name"] == "emvpt-test-data"][0]
     known = record["offline_data_authentication"]
     rows = [row for row in vectors("capk.json")["keys"] if (row["rid"], row["index"]) == ("AFFFFFFFFF", "92")]
     row = {name: rows[0][name] for name in ("rid", "index", "modulus", "exponent")}
@@ -105,7 +105,7 @@ def test_the_public_certificate_dates_come_out_as_they_say():
         day = (case["transaction_date"] or "").replace("-", "")[2:]
         assert certificates.expired(hexes(case["date"].replace("/", "")), day) is case["expect"], case
         ran += 1
-    assert ran == 6
+    assert ran >= 6
 
 
 # The choice

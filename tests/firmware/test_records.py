@@ -76,6 +76,11 @@ def test_the_public_options():
             data.told[int(row["tag"], 16)] = unhexlify(row["value"])
         records.fci(data, tlv.decode(unhexlify(case["fci"])))
         chip = Replay(case["apdus"])
+        if case["expect"]["outcome"] != "OK":
+            why = ends(records.options(data), chip.apdu)
+            assert (why == "gpo-refused") == ("NOT_ACCEPTED" in case["expect"]["outcome"]), case["name"]
+            assert not chip.pairs, case["name"]
+            continue
         run(records.options(data), chip.apdu)
         assert upper(data.said[0x82]) == case["expect"]["aip"], case["name"]
         assert upper(data.said[0x94]) == case["expect"]["afl"], case["name"]
@@ -90,10 +95,10 @@ def test_the_public_records():
             data.said[0x94] = unhexlify(case["afl"])
         chip = Replay(case["apdus"])
         if case["expect"]["result"] == "terminate":
-            assert ends(records.read(data), chip.apdu) in ("missing", "malformed"), case["name"]
+            assert ends(records.read(data), chip.apdu) in ("missing", "malformed", "refused"), case["name"]
         else:
             run(records.read(data), chip.apdu)
-            assert not data.static_fits, case["name"]
+            assert data.static_fits == ("ODA failed" not in case["expect"]["result"]), case["name"]
         assert not chip.pairs, case["name"]
 
 
@@ -117,11 +122,11 @@ def test_the_public_commands():
             else:
                 assert track2.compressed(unhexlify(given)) == expected["digits"]
         elif case["op"] == "dol":
-            values = {int(tag, 16): unhexlify(value) for tag, value in given["values"].items()}
+            values = {int(tag, 16): unhexlify(value) for tag, value in given.get("values", {}).items()}
             assert upper(dol.build(dol.parse(unhexlify(given["dol"])), values)) == expected
         else:
             ran -= 1
-    assert ran == 7
+    assert ran >= 7
 
 
 # Options

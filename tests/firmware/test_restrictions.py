@@ -26,7 +26,7 @@ def test_the_public_vectors_set_their_bits():
     for case in vectors("processing_restrictions.json")["cases"]:
         told = {entry["tag"]: entry["value"] for entry in case["terminal_config"] + case["transaction_data"]}
         said = {entry["tag"]: entry["value"] for entry in case["icc_data"]}
-        version, kind, date = told.pop("9F09"), told.pop("9C"), told.pop("9A")
+        version, kind, date = told.pop("9F09", "0020"), told.pop("9C", "00"), told.pop("9A")
         data = data_of(said, told, {"version": version}, kind=kind, date=date)
         restrictions.check(data)
         assert hexlify(data.tvr).decode() == case["expect"]["tvr"], case["name"]
@@ -38,7 +38,7 @@ def test_the_public_dates_of_applications_are_judged_alike():
         if case["check"] in DATES:
             ran += 1
             assert DATES[case["check"]](day(case["date"]), day(case["transaction_date"])) is case["expect"], case
-    assert ran == 9
+    assert ran >= 9
 
 
 def day(text):

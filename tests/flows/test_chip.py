@@ -3,6 +3,8 @@
 import pytest
 
 from emulator.world import MERCHANT, TERMINAL
+from firmware.emv import tlv
+from firmware.iso8583 import unionpay
 from tests.books import disagreements, openings
 from tests.flows.scenarios import (
     CANTEEN,
@@ -21,6 +23,7 @@ from tests.flows.scenarios import (
     terminal,
 )
 from tests.flows.test_cut import RESOLVED_MS, Till, cut_short
+from tests.flows.test_replies import listen
 
 UNDONE = (("交易未成功 卡片拒绝 已冲正 未扣款", "ENTER"), HOME)
 VOID = (("6 管理", "2"), ("请输入6位密码", "123456 ENTER"))
@@ -129,6 +132,14 @@ def test_a_card_torn_from_the_field_at_any_command_is_tapped_again():
 # -- the holder
 
 
+def test_a_card_that_is_inserted_again_is_not_told_of_a_pin_that_it_never_got(shop):
+    shop.sale(1234)
+    insert("offline-pin")(shop)
+    shop.walk(("密码: 取消", lambda shop: (shop.pull(), shop.type("1 ENTER"))), ("卡片拔出太早", insert("offline-pin")))
+    shop.walk(("密码: 取消", None))
+    assert "还可试" not in shop.text
+
+
 def test_a_wrong_online_pin_offers_the_amount_again(shop):
     shop.sale(1234)
     insert("debit")(shop)
@@ -178,7 +189,7 @@ def test_a_document_that_is_not_the_holders_is_a_rule_that_fails():
 def test_a_card_number_with_a_limit_of_its_own_needs_a_pin_above_it(fen, wanted):
     shop = open_shop()
     prefix = shop.shelf.card("debit").pan[:6]
-    shop = open_shop(**{"pin.free_bins": [[prefix[:2], 200_000], [prefix, 30_000]]})
+    shop = open_shop(**{"pin.free_bins": [[prefix[:2], 200_000], [prefix, 30_000], [prefix[:4], 100_000]]})
     shop.sale(fen)
     tap("debit")(shop)
     shop.walk(*((PIN,) if wanted else ()), *SLIPS)
@@ -248,6 +259,16 @@ def test_what_the_card_made_of_its_scripts_is_told_to_the_bank(shop):
     assert shop.shelf.card("last-try").applications[0].state.tries == 3
     assert [notice.results[:2] for notice in shop.bank.notices(TERMINAL)] == ["20"]
     assert agree(shop)
+
+
+def test_the_notice_of_scripts_brings_the_cryptogram_of_their_transaction(shop):
+    heard = listen(shop)
+    shop.rules.add("next on sale script pin-unblock")
+    sold_by_chip(shop, card="script")
+    shop.settle()
+    ((_, fields),) = [(mti, fields) for mti, fields in heard if mti == "0620"]
+    assert {0x9F26, 0x9F37, 0x82, 0x9A, 0xDF31} <= set(dict(tlv.decode(fields[55])))
+    assert unionpay.read_original(fields[61])[:2] == (shop.record()["batch"], shop.record()["trace"]) != ("", fields[11])
 
 
 def test_a_notice_of_scripts_that_is_not_answered_is_sent_again(shop):

@@ -5,6 +5,7 @@ import pytest
 from emulator.acquirer.core import Outcome
 from firmware import slip
 from firmware.events import CLOCK_JUMP, LOW_POWER, TAMPER, Event
+from firmware.host import messages, session
 from firmware.machine import State
 from tests.flows.counter import Counter, tap
 from tests.flows.test_void import to_original, void
@@ -45,6 +46,25 @@ def test_a_slip_that_is_printed_while_its_void_is_reversed_leaves_the_sale_free(
     assert counter.books_agree()
     void(counter, trace)
     assert counter.books_agree()
+
+
+def test_a_balance_is_told_though_a_reversal_is_open(counter):
+    counter.rules.add("next on sale silence")
+    counter.rules.add("always on reversal ignore")
+    start(counter)
+    counter.walk(("交易结果未知", "CANCEL"), ("6 管理", "3"), ("请挥卡", tap("debit")))
+    counter.walk(("密码", counter.shelf.card("debit").pin + " ENTER"), ("余额查询 .", None))
+    assert counter.terminal.ledger.to_reverse()
+
+
+def test_the_line_is_free_while_a_pin_is_typed(counter):
+    counter.run(3_000)
+    counter.terminal.signed_off()
+    counter.walk(("6 管理", "3"), ("请挥卡", tap("debit")), ("密码: 取消", None))
+    ends = []
+    counter.terminal.tasks.start(session.plain(counter.terminal, messages.echo), ends.append)
+    counter.run(10_000)
+    assert ends == [""] and counter.state == "EnterPin"
 
 
 def test_a_host_that_cannot_be_reached_does_not_make_a_sale_wait_for_one_sign_on_after_the_other():

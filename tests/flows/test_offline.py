@@ -3,9 +3,11 @@
 import pytest
 
 from emulator.world import MERCHANT, TERMINAL
+from firmware.host.resolve import resolve
 from tests.books import disagreements, openings
-from tests.flows.scenarios import CANTEEN, DRAWN, HOME, OUT, PIN, SLIPS, SOLD, Shop, insert, off_line, on_line, tap
+from tests.flows.scenarios import CANTEEN, DRAWN, HOME, OUT, PIN, SLIPS, SOLD, Shop, insert, off_line, on_line, pin, tap
 from tests.flows.test_cut import RESOLVED_MS, Till, cut_short
+from tests.flows.test_replies import listen
 
 VOID = (("6 管理", "2"), ("请输入6位密码", "123456 ENTER"))
 OWED = 60_000
@@ -101,6 +103,36 @@ def test_an_upload_that_is_not_answered_is_sent_again_and_booked_once(shop):
     assert shop.said(2) == "0200 0200 0200 0210" and len(shop.bank.standing(TERMINAL)) == 1 and agree(shop)
 
 
+@pytest.mark.parametrize("silent, left, said", [(True, 2, "0200"), (False, 0, "0200 0210 0200 0210")])
+def test_a_round_of_uploads_ends_at_the_first_that_is_not_answered(shop, silent, left, said):
+    shop.link.down = "unreachable"
+    sold(shop, 100)
+    sold(shop, 200)
+    if silent:
+        shop.rules.add("always on upload ignore")
+    shop.link.down = None
+    ends = []
+    shop.terminal.tasks.start(resolve(shop.terminal), ends.append)
+    shop.until(lambda: ends)
+    assert ends == [left] and shop.said(2) == said and shop.terminal.ledger.owed == left
+
+
+def test_nothing_of_the_card_is_kept_once_its_approval_is_written(shop):
+    shop.sale(1234)
+    insert("offline")(shop)
+    shop.walk(OUT, ("请撕下", None))
+    assert shop.terminal.open_draft.card.pan == "" and not shop.terminal.open_draft.card.tags
+
+
+def test_a_pin_that_never_reached_the_bank_has_verified_nobody():
+    shop = open_shop(DRAWN)
+    shop.sale(1234)
+    insert("debit")(shop)
+    shop.walk(("密码: 取消", lambda shop: (off_line(shop), pin(shop))), OUT, ("请撕下", None))
+    assert shop.record()["code"] == "Y3" and not shop.record()["pin"]
+    assert "已验证密码" not in shop.paper and "持卡人签名" in shop.paper
+
+
 def test_an_upload_that_the_bank_refuses_is_kept_with_its_code_and_not_sent_again(shop):
     shop.rules.add("next on upload decline 14")
     sold(shop)
@@ -159,6 +191,19 @@ def test_a_sale_is_brought_to_the_bank_before_it_is_undone(shop):
     shop.walk(*SOLD)
     assert shop.said(2) == "0200 0210 0200 0210"
     assert shop.record()["kind"] == "void" and shop.bank.standing(TERMINAL) == [] and agree(shop)
+
+
+def test_a_void_names_the_reference_that_its_sale_was_given_only_on_the_way(shop):
+    shop.link.down = "unreachable"
+    record = sold(shop)
+    heard = listen(shop)
+    shop.walk(*VOID, ("原凭证号", record["trace"] + " ENTER"), ("确认撤销", "ENTER"), ("插卡", lambda shop: shop.run(150)))
+    shop.link.down = None
+    insert("offline")(shop)
+    shop.walk(*SOLD)
+    upload, void = [fields for mti, fields in heard if mti == "0200"]
+    assert upload[11] == record["trace"] and void[37] == shop.terminal.ledger.get(record["id"])["reference"] != "0" * 12
+    assert agree(shop)
 
 
 def test_a_sale_that_the_bank_has_not_heard_of_is_not_undone(shop):

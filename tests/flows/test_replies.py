@@ -79,6 +79,15 @@ def test_a_request_says_whether_a_pin_was_typed_and_which_card_it_was(fen, typed
     assert fields[53][0] == ("2" if typed else "0") and fields[35].startswith(card.pan + "D")
 
 
+def test_a_request_says_that_no_pin_was_typed_where_the_holder_has_left_it_out():
+    counter = shop()
+    heard = listen(counter)
+    start(counter, 100_001)
+    counter.walk(("密码: 取消", "ENTER"), ("将不带密码交易", "ENTER"), ("请撕下", None))
+    (fields,) = of_type(heard, "0200")
+    assert fields[22] == "072" and 52 not in fields and 26 not in fields
+
+
 def test_a_void_names_its_original_by_reference_authorisation_batch_and_trace():
     counter = shop()
     counter.sell(1234)
@@ -166,6 +175,22 @@ def test_the_terminals_own_rule_asks_for_a_pin_whatever_the_card_says_unless_a_p
     draft = Draft(SALE)
     draft.fen = fen
     assert verification.pin_needed(counter.terminal, draft, outcome.CONTACTLESS, cvm, "6225880000000000") is asked
+
+
+def test_an_approval_by_a_card_whose_holder_signs_stands_without_a_pin():
+    counter = Counter()
+    counter.power_on()
+    draft = Draft(SALE)
+    draft.fen = 100_001
+    card = outcome.Outcome(outcome.APPROVED, "approved-sign", "approved")
+    card.cvm, card.pan = outcome.SIGNATURE, "6225880000000000"
+    assert verification.within_free(counter.terminal, draft, card) and not verification.pin_wanted(counter.terminal, draft, card)
+
+
+@pytest.mark.parametrize("fen", [True, False, -1, "1"])
+def test_a_limit_of_a_prefix_that_is_no_amount_is_refused(fen):
+    with pytest.raises(ValueError):
+        verification.check_bins([["62", fen]])
 
 
 # -- what counts

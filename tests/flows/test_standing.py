@@ -5,7 +5,7 @@ import pytest
 
 from firmware import events
 from tests.flows.counter import tap
-from tests.flows.scenarios import CANTEEN, Shop, rows, switches
+from tests.flows.scenarios import CANTEEN, DRAWN, Shop, switches
 
 MENU = ("6 管理", None)
 SLIPS = (("请撕下", "ENTER"), MENU)
@@ -39,6 +39,16 @@ def test_a_card_left_in_the_slot_does_not_pay_for_the_next_customer():
     assert shop.record()["entry"] == "07" and shop.record()["fen"] == 8800
 
 
+def test_a_card_that_is_in_the_slot_before_the_amount_is_typed_is_read_where_the_last_one_was_taken_out():
+    shop = shop_of(**CANTEEN)
+    begin(shop)
+    shop.walk(("请挥卡", inserted("offline")), OUT, *SLIPS)
+    shop.insert("offline")
+    begin(shop, 8800)
+    shop.walk(OUT, *SLIPS)
+    assert shop.record()["fen"] == 8800 and shop.record()["entry"] == "05"
+
+
 @pytest.mark.parametrize("name, way", [("flash", "tap"), ("offline", "insert")])
 def test_no_page_takes_back_what_the_card_has_approved(name, way):
     shop = shop_of(**CANTEEN, **{"sale.confirm_after_tap": True})
@@ -63,7 +73,7 @@ def test_above_the_limit_of_its_prefix_a_card_that_approves_is_asked_for_its_pin
 
 @pytest.mark.parametrize("code", ["03", "58"])
 def test_a_terminal_that_the_host_turns_away_does_not_go_on_selling_offline(code):
-    shop = Shop(parameters={**CANTEEN, **rows(floor_limit_fen=50_000, terminal_floor_limit_fen=1)})
+    shop = Shop(parameters=DRAWN)
     shop.rules.add("always on sign-on decline " + code)
     shop.log_in()
     begin(shop)

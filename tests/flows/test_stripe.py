@@ -2,7 +2,9 @@
 
 import pytest
 
+from firmware.iso8583 import unionpay
 from tests.flows.scenarios import HOME, NOBODY_ASKED, OUT, PIN, PIN_LEFT_OUT, SLIPS, Shop, again, insert, swipe, tap
+from tests.flows.test_replies import listen
 
 VOID = (("6 管理", "2"), ("请输入6位密码", "123456 ENTER"))
 
@@ -167,6 +169,47 @@ def test_a_sale_by_stripe_is_not_undone_with_another_card(shop):
     tap("debit")(shop)
     shop.walk(("不是原交易的卡", "CANCEL"), HOME)
     assert shop.record()["kind"] == "sale" and shop.books_agree()
+
+
+def test_a_sale_by_stripe_is_not_undone_with_another_stripe(shop):
+    shop.sale(1234)
+    swipe("stripe")(shop)
+    shop.walk(PIN, *SLIPS)
+    trace = shop.record()["trace"]
+    shop.walk(*VOID, ("原凭证号", trace + " ENTER"), ("确认撤销", "ENTER"), ("刷卡", lambda shop: shop.run(150)))
+    shop.stripe.swipe(shop.shelf.card("credit").stripe.replace("3512220", "3512120"))
+    shop.walk(("不是原交易的卡", "CANCEL"), HOME)
+    assert shop.record()["kind"] == "sale" and shop.books_agree()
+
+
+def test_where_there_is_no_slot_a_chip_card_is_swiped_and_no_chip_has_failed():
+    shop = Shop()
+    del shop.ports["chip"]
+    shop.log_in()
+    shop.sale(1234)
+    swipe("debit")(shop)
+    shop.walk(PIN, *SLIPS)
+    assert shop.record()["entry"] == "02" and not shop.record().get("fallback") and shop.books_agree()
+
+
+def test_the_third_track_travels_with_the_second(shop):
+    heard = listen(shop)
+    shop.sale(1234)
+    shop.stripe.swipe(shop.shelf.card("stripe").stripe + "+99" + shop.shelf.card("stripe").pan + "=1561560?")
+    shop.walk(PIN, *SLIPS)
+    (fields,) = [fields for mti, fields in heard if mti == "0200"]
+    assert fields[36] == "99" + shop.shelf.card("stripe").pan + "D1561560" and shop.books_agree()
+
+
+def test_the_reversal_of_a_sale_by_fallback_says_that_the_chip_had_failed(shop):
+    heard = listen(shop)
+    shop.rules.add("next on sale silence")
+    shop.sale(1234)
+    insert("chip-dead")(shop)
+    shop.walk(("请再插", again("chip-dead")), ("请刷卡", swipe("chip-dead")), PIN, ("已冲正", "ENTER"), HOME)
+    said = [(mti, unionpay.read_private60(fields[60])) for mti, fields in heard if mti in ("0200", "0400")]
+    assert [mti for mti, _ in said] == ["0200", "0400"] and said[0][1] == said[1][1]
+    assert said[0][1].chip == unionpay.CHIP_FALLBACK
 
 
 def test_the_balance_is_asked_by_stripe(shop):

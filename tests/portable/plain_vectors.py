@@ -47,12 +47,15 @@ def run_vector(case):
         return not data.has_tvr(1, 0x40), data
     if kind == "dda":
         _, commands = drive(oda.dynamic(data), tlv.encode([(0x80, hexes(given["9F4B"]))]) + b"\x90\x00")
-        assert all([command == hexes("00880000 04" + given["ddol_data"] + "00") for command in commands])
+        asked = hexes(given.get("ddol_data", ""))
+        assert all([command == hexes("00880000") + bytes((len(asked),)) + asked + b"\x00" for command in commands])
         return not data.has_tvr(1, 0x08), data
     if kind == "cda":
         key = oda.combined_key(data)
-        assert key is not None and (data.tvr[0], data.tsi[0]) == (0, 0)
-        before = hexes(given["pdol_data"] + given["cdol1_data"])
+        if key is None:
+            return False, data
+        assert (data.tvr[0], data.tsi[0]) == (0, 0)
+        before = hexes(given["pdol_data"] + given["cdol1_data"] + given.get("cdol2_data", ""))
         return oda.combined(data, key, hexes(given["gac_response"]), before), data
     assert kind == "fdda"
     return oda.fast(data), data
@@ -71,4 +74,4 @@ def check(cases):
         for name, tag in SAID:
             if name in expected:
                 assert data.said[tag] == hexes(expected[name]), case["id"]
-    assert len(cases) == 23
+    assert len(cases) >= 23

@@ -1,0 +1,136 @@
+"""What the host has to hear of besides: reversals of whatever is unknown, then the notices that it is owed.
+
+    resolve       both, as a conversation of its own
+    resolve_all   0400 for every record whose result is unknown
+    deliver       the sales that it has not heard of, the results of issuer scripts
+
+A message that was sent and not answered may have been booked: its record is REVERSING in the ledger before anything else
+happens, and stays so until the host says 00, 12 or 25 under a valid MAC (host.md §6).
+"""
+
+from firmware.events import VAULT_DONE
+from firmware.host import messages
+from firmware.host.session import VAULT_MS, Answer, exchange, sign_on
+from firmware.iso8583 import codes, unionpay
+from firmware.ledger import OFFLINE
+from firmware.ports import StoreError
+from firmware.tasks import Ask, Pause, Tell, Turn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from firmware.ledger import Record
+    from firmware.tasks import Work
+    from firmware.terminal import Terminal
+
+BETWEEN_TRIES_MS = 2000
+UNUSABLE = (KeyError, ValueError, TypeError)  # a record that lacks what its message needs (Iso8583Error is a ValueError)
+
+
+def resolve(terminal: "Terminal") -> "Work[int]":
+    """Tries to reverse everything whose result is unknown, and to deliver what the host is owed -> how much is still open."""
+    yield Turn("host")
+    left = yield from resolve_all(terminal)
+    return left + (yield from deliver(terminal))
+
+
+def resolve_all(terminal: "Terminal") -> "Work[int]":
+    """The reversals alone, inside a conversation that has its turn already -> number of those that are still open."""
+    left = 0
+    for record in terminal.ledger.to_reverse():
+        done = yield from reverse(terminal, record)
+        if not done:
+            left += 1
+    return left
+
+
+def deliver(terminal: "Terminal") -> "Work[int]":
+    """Sends the notices, oldest first, until one is not answered -> number of what is still owed.
+
+    00 and 94 (the host has it already) settle one; a refusal takes it off the queue and is kept with its code.
+    """
+    ledger = terminal.ledger
+    notices = ledger.notices()
+    left = len(notices)
+    if notices and not terminal.signed_on():
+        why = yield from sign_on(terminal)
+        if why:
+            return left
+    for what, record in notices:
+        try:
+            card = yield from _card_of(terminal, record)
+            if card is None:
+                terminal.log("notice of %s: the card number cannot be unsealed" % record["trace"])
+                continue
+            if what == OFFLINE:
+                mti, fields = messages.upload(terminal, record, card[0], card[1])
+            else:
+                mti, fields = messages.script_notice(terminal, record, card[0], card[1], ledger.spend_trace())
+            answer = yield from exchange(terminal, mti, fields, True)
+            if answer.fields is None:
+                if answer.sent and what != OFFLINE:
+                    continue  # a host that is silent about results may still take money
+                break
+            taken = answer.code in codes.UPLOADED_CODES
+            if not taken and (answer.code in codes.SIGN_ON_CODES or codes.look_up(answer.code).action == "retry-later"):
+                break
+            if not taken:
+                terminal.log("notice of %s: refused with %s" % (record["trace"], answer.code))
+            ledger.told(what, record, messages.kept_of_reply(terminal, answer.fields), taken)
+            left -= 1
+        except StoreError:
+            terminal.log("notice of %s: the store refuses" % record["trace"])
+            break
+        except UNUSABLE:
+            terminal.log("notice of %s: its record cannot be made into a message" % record["trace"])
+    return left
+
+
+def _card_of(terminal: "Terminal", record: "Record") -> "Work[tuple[str, str] | None]":
+    """(card number, expiry) of a record, as the vault keeps them; None when it cannot be had."""
+    try:
+        event = yield Ask("vault", "unseal", messages.sealed_of(record), within_ms=VAULT_MS)
+        return messages.parse_card_data(event.value if event.name == VAULT_DONE else b"")
+    except ValueError:
+        return None
+
+
+def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
+    """One round of 0400 for one record -> True when the host undid it (or never had it).
+
+    A record that has had its round is asked for once; a new one `reversal.tries` times. Never deleted.
+    """
+    ledger = terminal.ledger
+    try:
+        if record["phase"] == "sent":
+            ledger.unknown(record, unionpay.REASON_NO_ANSWER)
+        yield Tell("reversing")
+        card = yield from _card_of(terminal, record)
+        if card is None:
+            terminal.log("reversal of %s: the card number cannot be unsealed" % record["trace"])
+            ledger.tried(record)
+            return False
+        pan, expiry = card
+        tries = 1 if record.get("rounds") else terminal.parameter("reversal.tries")
+        if record.get("rounds") and not terminal.signed_on():
+            yield from sign_on(terminal)  # a sign-on that was cut short leaves the host with keys that we never got
+        answer = Answer(False)
+        for attempt in range(tries):
+            if attempt:
+                yield Pause(BETWEEN_TRIES_MS)
+                if answer.why == "mac" or answer.code in codes.SIGN_ON_CODES:
+                    yield from sign_on(terminal)  # host and terminal disagree about the keys
+            mti, fields = messages.reversal(terminal, record, pan, expiry)
+            answer = yield from exchange(terminal, mti, fields, True)
+            if answer.fields is not None:
+                if answer.code in codes.REVERSED_CODES:
+                    ledger.reversed_(record, messages.kept_of_reply(terminal, answer.fields))
+                    return True
+                record["reason"] = unionpay.REASON_FAULT  # answered, but refused (host.md §6, 2)
+            elif answer.why == "mac":
+                record["reason"] = unionpay.REASON_MAC
+        ledger.tried(record)
+    except StoreError:
+        terminal.log("reversal of %s: the store refuses" % record["trace"])
+    except UNUSABLE:
+        terminal.log("reversal of %s: its record cannot be made into a message" % record["trace"])
+    return False
