@@ -233,7 +233,7 @@ class Wire:
     def _reply(self, number, within_s, cut):
         """The answer with this number; None for a NAK."""
         start = time.monotonic()
-        end = start + within_s
+        end = start + min(within_s, LONGEST_S)
         repeats = 0
         while True:
             if cut and self._dropped():

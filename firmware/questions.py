@@ -10,7 +10,7 @@ A page is told the question; the task holds until it has answered.
 from binascii import hexlify
 
 from firmware.emv import ask
-from firmware.events import CARD_REPLY, SECRET_READY, SECRET_STOPPED, SECRET_TYPED, VAULT_DONE, Event
+from firmware.events import CARD_LOST, CARD_REPLY, SECRET_READY, SECRET_STOPPED, SECRET_TYPED, VAULT_DONE, Event
 from firmware.host import session
 from firmware.tasks import Ask, Close, Done, Hold, More, Tell
 
@@ -29,7 +29,10 @@ VAULT_MS = 15_000
 
 
 class Talk:
-    """Carries a kernel's commands to the card and its questions to those who answer them."""
+    """Carries a kernel's commands to the card and its questions to those who answer them.
+
+    silent    the card has stopped to answer though nobody has taken it away
+    """
 
     def __init__(self, terminal: "Terminal", draft: "Draft", port: str, ticket: int, answer_ms: int) -> None:
         self.terminal = terminal
@@ -37,6 +40,7 @@ class Talk:
         self.port = port
         self.ticket = ticket
         self.answer_ms = answer_ms
+        self.silent = False
 
     def go(self, kernel: "Flow", answer: "Any") -> "Work[Any]":
         """Until the kernel's Outcome, or until it wants to go online (`ask.GoOnline`)."""
@@ -52,6 +56,8 @@ class Talk:
                 reader.transmit(self.ticket, want)
                 event = yield More(self.ticket, within_ms=self.answer_ms)
                 answer = event.value if event.name == CARD_REPLY else None
+                if event.name == CARD_LOST and event.value == "protocol":
+                    self.silent = True
             else:
                 answer = yield from QUESTIONS[type(want)](self.terminal, self.draft, want)
 

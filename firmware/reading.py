@@ -179,7 +179,11 @@ class _Reading:
 
     def _emptied(self) -> "Work[None]":
         """The card of the transaction before is out of the slot."""
+        told = False
         while self.terminal.card_left and self.terminal.ports["chip"].present:
+            if not told:  # a page on which the card must stay is no page to say so
+                yield Tell(Waiting(self.readers, self.why))
+            told = True
             yield Tell("left")
             yield Pause(EMPTIED_MS)
         self.terminal.card_left = False
@@ -254,6 +258,13 @@ class _Reading:
         elif step.status == TRY_ANOTHER_INTERFACE or step.fallback or step.why == "malformed" and not step.pan:
             yield from self._pulled(ticket)
             yield from self._chip_failed(step.why)
+            return None
+        elif step.status == TRY_AGAIN and talk.silent:
+            yield from self._pulled(ticket)
+            if step.pan:
+                self.why = "chip-again"  # it was a chip that works: no way to the stripe
+            else:
+                yield from self._chip_failed(step.why)
             return None
         elif step.status == TRY_AGAIN:
             self.why = "pulled"

@@ -132,10 +132,10 @@ def read(text: str) -> "list[tuple[str, list[Pair]]]":
         cases = data.get("cases", [data]) if isinstance(data, dict) else [{"apdus": data}]
         if isinstance(data, dict) and "c" in data:
             cases = [{"apdus": [data]}]
-    except ValueError:
+    except (ValueError, RecursionError):
         try:
             cases = [{"apdus": [json.loads(line) for line in text.splitlines() if line.strip()]}]
-        except ValueError:
+        except (ValueError, RecursionError):
             raise RecordError("neither JSON nor lines of JSON") from None
     if not isinstance(cases, list) or not cases:
         raise RecordError("no card in it")
@@ -156,7 +156,7 @@ def _case(case, number):
             raise RecordError(f"card {number}, pair {at}: too short")
         pairs.append(pair)
     name = case.get("name", "")
-    return (name if isinstance(name, str) else "", joined(pairs))
+    return (name if isinstance(name, str) and name.isprintable() else "", joined(pairs))
 
 
 def joined(pairs: "list[Pair]") -> "list[Pair]":

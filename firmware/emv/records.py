@@ -6,8 +6,9 @@
     static     what data authentication covers, in the locator's order: of files 1-10 what is inside of 70, of 11-30 the
                whole record; a record that is no template 70 makes authentication fail and nothing else
 
-The card may say no object twice in its records, and one that need not be there says nothing without a value. What a record says goes before what the FCI or the options said, but
-the card cannot change its profile, its locator or its name so.
+The card may say no object twice in its records, and one that need not be there says nothing without a value. What a
+record says goes before what the FCI or the options said, but the card cannot change its profile, its locator or its
+name so.
 
 Source: EMV Book 3, 7, 10.1, 10.2 and 10.3.
 """

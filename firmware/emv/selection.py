@@ -2,7 +2,8 @@
 
     directory    SELECT 1PAY.SYS.DDF01, its records until 6A83; anything odd about it, or nothing in it that the
                  terminal knows, and the names are tried instead
-    names        SELECT each name of the terminal; where the card's is longer and may be, the next one that begins so
+    names        SELECT each name of the terminal; where the card's is longer, the next one that begins so; longer ones count
+                 where they may
     choice       best priority first; the holder chooses among several, and confirms one that wants it
     selection    SELECT the chosen one; an application that does not answer as it must is dropped, the others are
                  offered again
@@ -236,10 +237,10 @@ def _by_name(settings: "Settings") -> "Step":
                 break
             name = tlv.find(fci, 0x84)
             # A name met before would be met for ever; the very name of the terminal has no other behind it.
-            if not row.matches(name) or name in met:
+            if not name.startswith(row.aid) or name in met:
                 break
             met.add(name)
-            if status == apdu.OK:
+            if status == apdu.OK and row.matches(name):
                 fields = _fields(tlv.find(fci, 0xA5))
                 _add(found, settings, name, fields)
             if name == row.aid:

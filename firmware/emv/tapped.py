@@ -28,7 +28,7 @@ CVM_RESULTS = {
 
 
 def options(data: "Data", pdol: "list[tuple[int, int]] | None", refusals: "dict[int, str]", otherwise: str) -> "Step":
-    """GET PROCESSING OPTIONS -> what the card answered, {tag: bytes}; what was sent is in `data.pdol`.
+    """GET PROCESSING OPTIONS -> what the card answered, {tag: bytes}, without what has no value; what was sent is in `data.pdol`.
 
     refusals: why, by status word; otherwise: why, for any other. Ends with those, with "malformed" or "lost". Raises
     TlvError, DolError.
@@ -39,7 +39,7 @@ def options(data: "Data", pdol: "list[tuple[int, int]] | None", refusals: "dict[
         raise card.Ended(refusals.get(status, otherwise))
     said: dict[int, bytes] = {}
     card.take(said, records.processing_options(answer))
-    return said
+    return {tag: said[tag] for tag in said if said[tag] or tag in records.FIXED}
 
 
 def read(data: "Data", said: "dict[int, bytes]", locator: bytes) -> "Step":

@@ -54,6 +54,15 @@ def test_an_online_only_terminal_never_asks_for_an_approval():
         assert first("0000000000", kind=kind) == "ARQC"
 
 
+@pytest.mark.parametrize("kind", ["22", "23", "25", "26"])
+def test_what_only_the_issuer_may_approve_is_asked_for_online(kind):
+    data = data_for("0000000000", kind=kind)
+    data.request.online = True
+    assert action.first(data) == action.ARQC
+    data.request.online = False
+    assert action.first(data) == action.TC
+
+
 def test_an_offline_only_terminal_never_goes_online():
     for kind in ("23", "26"):
         assert first("0000008000", kind=kind, tac_online="0000008000") == "TC"

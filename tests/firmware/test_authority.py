@@ -8,14 +8,13 @@ from tests.card_settings import card_settings
 from tests.firmware.test_tlv import vectors
 from tests.portable.plain_keys import LARGE, MIDDLE, authority_row, hexes
 
-# Published keys that no terminal may take, and why: the exponent 2 left EMV with version 4, and a modulus has at most
-# 1984 bits and is odd.
-REFUSED = {
-    ("A000000004", "FB"): "exponent",
-    ("A000000004", "FC"): "exponent",
-    ("A000000004", "FD"): "exponent",
-    ("A000000004", "06", 2048): "no modulus",
-}
+
+def refusal_of(key):
+    """Why no terminal may take a published key: the exponent 2 left EMV with version 4, and a modulus has at most 1984 bits and
+    is odd. "" for a good one."""
+    if int(key["exponent"], 16) not in (3, 65537):
+        return "exponent"
+    return "no modulus" if not 512 <= key["bits"] <= 1984 or not int(key["modulus"], 16) & 1 else ""
 
 
 def rows():
@@ -34,7 +33,7 @@ def test_the_published_keys_have_their_checksums_and_load():
         assert checksum(hexes(row["rid"]), int(row["index"], 16), hexes(row["modulus"]), hexes(row["exponent"])) == hexes(
             row["hash"]
         )
-        why = REFUSED.get((row["rid"], row["index"])) or REFUSED.get((row["rid"], row["index"], key["bits"]))
+        why = refusal_of(key)
         if why:
             with pytest.raises(AuthorityError, match=why):
                 Authority([row])
@@ -43,7 +42,7 @@ def test_the_published_keys_have_their_checksums_and_load():
         assert found is not None and found.modulus == hexes(row["modulus"])
         assert found.exponent == int(row["exponent"], 16) and 8 * len(found.modulus) == key["bits"]
         loaded += 1
-    assert loaded == 114
+    assert loaded >= 114
 
 
 def test_a_published_key_with_one_digit_changed_is_refused():

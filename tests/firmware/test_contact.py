@@ -9,7 +9,7 @@ from firmware.emv.data import Data
 from firmware.emv.settings import Request
 from tests.firmware.test_selection import hexes, upper
 from tests.lying_card import LyingCard, LyingPerson, bounded
-from tests.portable.plain_chip import AAC, ARQC, ASKED, TC, Person, PlainChip, carry_out, request_of, settings_of
+from tests.portable.plain_chip import AAC, ARQC, ASKED, TC, Person, PlainChip, carry_out, ok, request_of, settings_of
 from tests.portable.plain_keys import NUMBER
 
 CREDIT = "A000000333010102"
@@ -132,6 +132,15 @@ def test_an_approval_asked_for_that_the_card_wants_online_goes_online_without_a_
 def test_a_card_that_gives_more_than_it_is_asked_for_is_no_card(kind):
     outcome = insert(PlainChip(kinds=(kind,)), None, {"tac_denial": "0000008000"})
     assert (outcome.status, outcome.why, outcome.response) == ("end-application", "malformed", "")
+
+
+@pytest.mark.parametrize(("method", "row"), [("", None), ("cda", {"tac_denial": "0000008000"})])
+def test_a_signature_that_nobody_has_asked_for_is_no_cryptogram(method, row):
+    chip = PlainChip(method)
+    signed = [(0x9F27, b"\x00"), (0x9F36, b"\x00\x10"), (0x9F4B, bytes(64))]
+    chip.instead[number_of(method, 0xAE)] = ok([(0x77, signed)])
+    outcome = insert(chip, None, row)
+    assert (outcome.status, outcome.why) == ("end-application", "missing")
 
 
 # The stripe instead
@@ -428,6 +437,11 @@ def test_a_referral_is_the_merchants_word_where_the_terminal_is_set_so(code, swi
     outcome = insert(chip, person, switches={"referral": switch})
     assert (outcome.status, outcome.response, outcome.reverse) == (status, code, False)
     assert upper(chip.log[-1])[4:6] == asked and len(person.was_asked(ask.Refer)) == int(switch)
+
+
+def test_a_card_that_declines_what_the_issuer_has_allowed_by_telephone_leaves_nothing_to_be_undone():
+    outcome = insert(PlainChip(kinds=(ARQC, AAC)), Person(ask.Reply("01")), switches={"referral": True})
+    assert (outcome.status, outcome.why, outcome.reverse) == ("declined", "card-declined", False)
 
 
 # Lost, broken, lying

@@ -64,6 +64,24 @@ def test_a_card_that_asks_for_another_kernel_is_not_taken():
     assert outcome_of(card).why == "no-application"
 
 
+@pytest.mark.parametrize(
+    ("wish", "status"),
+    [("800000", "online"), ("C00000", "online"), ("8000", "end-application"), ("810156", "end-application"),
+     ("400000", "end-application"), ("000000", "online"), ("07", "online")],
+)  # fmt: skip
+def test_a_wish_for_a_kernel_has_one_byte_or_names_a_country_in_three(wish, status):
+    card = PlainCard()
+    card.entries[0].append((0x9F2A, hexes(wish)))
+    assert outcome_of(card).status == status
+
+
+def test_what_a_card_adds_behind_its_directory_is_not_read():
+    card = PlainCard()
+    behind = (0x6F, [(0xA5, [(0xBF0C, [(0x61, card.entries[0])])])])
+    card.instead = {0: ok([(0x6F, [(0x84, b"2PAY.SYS.DDF01")]), behind])}
+    assert outcome_of(card).why == "no-directory"
+
+
 def test_a_card_without_a_payment_directory_is_no_bank_card():
     card = PlainCard()
     card.instead = {0: b"\x6a\x82"}

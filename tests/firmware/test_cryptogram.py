@@ -142,7 +142,7 @@ def test_an_empty_list_sends_no_data():
 
 
 def test_a_list_that_no_command_can_carry_has_the_error_of_its_own():
-    step = cryptogram.generate(data_of({"8C": "9F02FD"}), action.TC, cryptogram.CDOL_1)
+    step = cryptogram.generate(data_of({"8C": "9F02FF9A01"}), action.TC, cryptogram.CDOL_1)
     with pytest.raises(dol.DolError):
         next(step)
 

@@ -135,6 +135,9 @@ UNATTENDED = {"9F35": "25"}
         ("03", "00", {}, True),
         ("04", "01", {}, True),
         ("04", "01", UNATTENDED, False),
+        ("04", "01", {"9F35": "23"}, True),
+        ("01", "01", {"9F35": "23"}, False),
+        ("01", "01", {"9F35": "24"}, True),
         ("04", "00", {}, False),
         ("05", "09", {}, True),
         ("05", "00", {}, False),
@@ -172,6 +175,8 @@ def test_under_and_over_are_strict_and_in_the_cards_currency(condition, amount, 
     rules = "1E" + condition + "1F00"
     assert verified(rules, amounts=X_Y, amount_fen=amount)[2] == ("signature" if met else "none")
     assert verified(rules, said={"9F42": "0840"}, amounts=X_Y, amount_fen=amount)[2] == "none"
+    abroad = {"9F1A": "0840"}
+    assert verified(rules, terminal=abroad, amounts=X_Y, amount_fen=amount)[2] == ("signature" if met else "none")
 
 
 def verified_with(capabilities, rules, **kinds):
@@ -250,6 +255,11 @@ def test_an_offline_pin_is_asked_for_while_the_card_gives_tries():
     assert [question.tries_left for question in script.questions] == [3, 2, 1]
     assert (upper(data.cvm_results), upper(data.tvr)) == ("010002", "0000000000")
     assert data.said[0x9F17] == b"\x03"
+
+
+@pytest.mark.parametrize("left", range(1, 16))
+def test_as_many_tries_as_a_card_says_are_left(left):
+    assert verified("0100", [NO_TRIES_GIVEN], [0x63C0 | left, 0x9000]) == ("010002", "00", "offline-pin")
 
 
 @pytest.mark.parametrize("status", [0x63C0, 0x6983, 0x6984])

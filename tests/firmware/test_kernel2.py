@@ -319,8 +319,21 @@ def test_a_recovered_sale_is_that_of_the_last_time():
     assert len(card.sends(0xD0)) == 1 and not card.sends(0xAE)
 
 
+def test_a_recovered_sale_is_asked_for_and_proven_with_what_was_told_the_last_time():
+    log, card = Torn(), MChipCard()
+    card.pdol = hexes("9F3704")
+    card.change((2, 1), 0x9F51, hexes("9F3704 9505 9F3403"))
+    card.bend[0xAE] = lambda command: card.generate(command[2], command[5:-1]) and None
+    lost = tap(card, request=with_log(log, fen=HIGH))
+    del card.bend[0xAE]
+    outcome = tap(card, request=with_log(log, fen=HIGH, number="11111111", time="102000"), switches={"force_online": True})
+    assert (lost.why, outcome.status, card.sends(0xD0)[0][5:-1]) == ("lost", "approved", hexes("AABBCCDD 0000040000 420300"))
+    assert outcome.tags[0x95] == hexes("0000040000")
+
+
 @pytest.mark.parametrize(
-    "again", [{"fen": 1235}, {"time": "102001"}, {"time": "101459"}, {"kind": "20"}], ids=["amount", "late", "early", "kind"]
+    "again", [{"fen": 1235}, {"time": "102001"}, {"time": "101459"}, {"kind": "20"}, {"other": 100}],
+    ids=["amount", "late", "early", "kind", "cashback"],
 )
 def test_another_sale_is_not_recovered(again):
     log = Torn()
@@ -380,6 +393,23 @@ def test_the_log_is_bounded_and_holds_no_card_number():
     for record in kept:
         assert hexes(NUMBER) not in b"".join([value for value in vars(record).values() if isinstance(value, bytes)])
         assert hexes(NUMBER) not in b"".join(record.told.values())
+
+
+def test_in_the_log_one_card_has_one_place_and_the_oldest_goes_first():
+    log = Torn(records=2)
+    data = kernel2_terms.begin(settings_of(MASTERCARD_ROW), request_of(), selected())
+
+    def of(number, sequence="01"):
+        data.said[0x5A], data.said[0x5F34] = hexes(NUMBER + number), hexes(sequence)
+        return data
+
+    for number in ("01", "02", "02"):
+        log.add(Record(of(number), b"", action.TC, True, "none", False))
+    assert log.find(of("01")) and log.find(of("02")) and not log.find(of("02", "02"))
+    log.add(Record(of("03"), b"", action.TC, True, "none", False))
+    assert not log.find(of("01")) and log.find(of("02")) and log.find(of("03"))
+    data.told[0x9A] = hexes("261121")
+    assert not log.find(of("03")) and len(log) == 0
 
 
 def selected():
@@ -443,6 +473,9 @@ def test_a_card_with_its_own_list_is_told_what_it_asks():
     card.records[1, 1][0x9F69] = hexes("9F7E01")
     tap(card, request=request_of(HIGH))
     assert card.sends(0x2A)[0][5:-1] == b"\x03"
+    card.log.clear()
+    tap(card, request=request_of(1234))
+    assert card.sends(0x2A)[0][5:-1] == b"\x01"  # below the limit nobody must verify
 
 
 @pytest.mark.parametrize(
@@ -484,6 +517,19 @@ def test_a_stripe_without_its_places_is_none(tag):
     card = stripe_card()
     del card.records[1, 1][tag]
     assert tap(card).why == "missing"
+
+
+@pytest.mark.parametrize(
+    "digits, verified, last", [(0, False, "0"), (3, False, "3"), (4, True, "9"), (5, True, "0"), (8, False, "8"), (8, True, "3")]
+)
+def test_the_last_digit_of_the_track_says_how_many_digits_of_the_number_it_holds(digits, verified, last):
+    said = {
+        0x9F6B: hexes(NUMBER + "D30122010000000000000F"), 0x9F61: b"\x00\x01", 0x9F36: b"\x00\x02", 0x9F65: b"\x00\x02",
+        0x9F66: ((1 << digits + 2) - 4).to_bytes(2, "big"), 0x9F67: b"\x00",
+    }  # fmt: skip
+    cvc3.fill(said, "12345678", verified)
+    own = said[0x9F6B].hex().upper().rstrip("F")[24:]
+    assert own == "0" * (11 - digits) + "12345678"[8 - digits :] + "1" + last
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ def test_what_must_be_there_is_missed(tag):
     assert tap(card).why == "missing"
 
 
-@pytest.mark.parametrize("tag, value", [(0x9F26, "01"), (0x9F36, "01"), (0x9F10, "0601"), (0x9F6C, "00"), (0x9F27, "8000")])
+@pytest.mark.parametrize("tag, value", [(0x9F26, "01"), (0x9F36, "01"), (0x9F10, "0601"), (0x9F10, "06010A03"), (0x9F6C, "00"), (0x9F27, "8000")])
 def test_what_has_the_wrong_size_is_no_answer(tag, value):
     card = VisaCard()
     card.gpo[tag] = hexes(value)

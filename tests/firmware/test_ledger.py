@@ -149,3 +149,70 @@ def test_the_list_is_newest_first_and_pages(ledger):
     first = ledger.newest(4)
     assert [r["fen"] for r in first] == [10, 9, 8, 7]
     assert [r["fen"] for r in ledger.newest(4, first[-1]["id"])] == [6, 5, 4, 3]
+
+
+# -- what card and terminal decide between themselves
+
+
+def offline(ledger, fen=1234, who=""):
+    record = draft(ledger, fen=fen) | {"who": who}
+    ledger.offline(record, 1000)
+    return record
+
+
+def test_an_offline_sale_whose_slip_was_cut_off_is_offered_after_the_start(store, ledger):
+    record = offline(ledger)
+    store.power_cut()
+    again = Ledger(store)
+    assert [one["id"] for one in again.to_print()] == [record["id"]] and again.owed == 1
+
+
+def test_an_upload_that_is_refused_in_a_later_batch_takes_nothing_from_that_batch(ledger):
+    record = offline(ledger, 1000)
+    ledger.note(batch=2)
+    sale(ledger, 300)
+    ledger.told("offline", record, {"code": "14"}, False)
+    assert ledger.totals() == {"sale": [1, 300]} and ledger.owed == 0
+
+
+def test_totals_that_are_counted_anew_leave_out_what_the_host_would_not_take(store, ledger):
+    ledger.told("offline", offline(ledger, 1000), {"code": "14"}, False)
+    sale(ledger, 300)
+    store.commit([("totals", ledger.batch, b"?", None)])
+    again = Ledger(store)
+    assert again.damaged == ["totals"] and again.totals() == {"sale": [1, 300]}
+
+
+def test_an_original_that_the_host_would_not_take_is_not_undone(ledger):
+    record = offline(ledger)
+    ledger.told("offline", record, {"code": "14"}, False)
+    assert ledger.voidable(ledger.get(record["id"])) == "void.not_approved"
+
+
+def test_the_last_amount_of_a_card_is_that_of_its_newest_approved_sale(ledger):
+    offline(ledger, 700, "a1")
+    offline(ledger, 900, "b2")
+    ledger.declined(ledger.sent(draft(ledger, fen=111) | {"who": "a1"}, 1), {"code": "51"})
+    ledger.approved(ledger.sent(draft(ledger, "refund", 222) | {"who": "a1"}, 1), REPLY)
+    assert (ledger.last_fen("a1"), ledger.last_fen("b2"), ledger.last_fen("c3")) == (700, 900, 0)
+
+
+def test_the_results_of_scripts_are_owed_once_though_the_transaction_is_undone_afterwards(store, ledger):
+    record = ledger.sent(draft(ledger) | {"script55": "DF31"}, 1)
+    ledger.unknown(record, "06")
+    ledger.reversed_(record, {"code": "00"})
+    assert ledger.owed == len(ledger.notices()) == Ledger(store).owed == 1
+
+
+def test_an_uploaded_sale_takes_the_hosts_reference_and_keeps_its_own_response(ledger):
+    record = offline(ledger) | {"code": "Y1"}
+    ledger.told("offline", record, {"code": "00", "reference": "123456789012", "authorisation": ""}, True)
+    kept = ledger.get(record["id"])
+    assert kept["reference"] == "123456789012" and "authorisation" not in kept and kept.get("code") != "00"
+
+
+def test_sales_are_told_before_the_results_of_scripts(ledger):
+    scripted = ledger.sent(draft(ledger) | {"script55": "DF31"}, 1)
+    ledger.approved(scripted, REPLY)
+    later = offline(ledger)
+    assert [(what, one["id"]) for what, one in ledger.notices()] == [("offline", later["id"]), ("script", scripted["id"])]

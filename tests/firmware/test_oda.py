@@ -376,7 +376,7 @@ def test_the_card_number_is_that_of_track_2_where_there_is_no_5a():
         ("9A03", "9F3704", None),
         ("9F3700", "", None),
         ("9F37", "9F3704", None),
-        ("9F37FF", "9F3704", None),
+        ("9F37FF9A01", "9F3704", None),
         (None, "9A03", None),
         (None, "", None),
     ],

@@ -196,6 +196,7 @@ def test_options_that_are_refused_or_none_end_with_a_reason(answer, why):
         ("08000100", "malformed"),
         ("08020100", "malformed"),
         ("08010102", "malformed"),
+        ("08020303", "malformed"),
         ("0801FF00", "endless"),
         ("08010200 10016000", "endless"),
     ],
@@ -256,6 +257,18 @@ def test_static_data_are_the_inside_of_low_files_and_the_whole_of_high_ones_in_t
     assert data.static == high + low and data.static_fits
 
 
+def test_file_10_is_the_last_whose_template_is_not_authenticated():
+    inner = tlv.encode([(0xDF01, b"\x01")])
+    files = {(1, 1): record(*ALL), (10, 1): ok([(0x70, [(0xDF01, b"\x01")])]), (11, 1): ok([(0x70, [(0xDF01, b"\x01")])])}
+    assert read("08010100 50010101", files).static == inner
+    assert read("08010100 58010101", files).static == b"\x70\x04" + inner
+
+
+def test_as_many_records_as_a_card_may_have_are_read():
+    files = {(1, number): record((0xDF8100 + number, b"")) for number in range(2, 97)}
+    assert read("08016000", {**files, (1, 1): record(*ALL)}).said[0x5A] == NUMBER[1]
+
+
 def test_static_data_are_taken_as_they_came_with_the_length_forms_of_the_card():
     inner = b"\x5f\x24\x81\x03\x30\x12\x31" + tlv.encode([NUMBER, CDOL_1, CDOL_2])
     data = read("08010101", {(1, 1): b"\x70\x82\x00" + bytes((len(inner),)) + inner + b"\x90\x00"})
@@ -267,7 +280,7 @@ def test_padding_behind_a_record_is_not_authenticated():
     assert data.static == tlv.encode(ALL)
 
 
-@pytest.mark.parametrize("odd", [b"\xff\x90\x00", b"\x90\x00", b"\x71\x00\x90\x00", b"\x70\x05\x01\x90\x00", b"\x70\x80\x90\x00"])
+@pytest.mark.parametrize("odd", [b"\xff\x90\x00", b"\x90\x00", b"\x71\x00\x90\x00", b"\x70\x05\x01\x90\x00", b"\x70\x80\x90\x00", b"\x70\x80" + bytes(128) + b"\x90\x00"])
 def test_a_high_record_of_another_format_fails_authentication_only_where_it_is_listed(odd):
     files = {(1, 1): record(*ALL), (11, 1): odd}
     assert not read("08010100 58010101", files).static_fits
@@ -279,6 +292,18 @@ def test_a_record_does_not_change_what_the_card_was_selected_and_started_with():
     data.said.update({0x84: b"NAME!", 0x50: b"old"})
     read("08010100", {(1, 1): record((0x82, b"\x00\x00"), (0x84, b"OTHER"), (0x50, b"new"), *ALL)}, data)
     assert (data.said[0x82], data.said[0x84], data.said[0x50]) == (b"\x7c\x00", b"NAME!", b"new")
+
+
+def test_an_object_without_a_value_says_nothing():
+    data = new_data()
+    data.said[0x50] = b"old"
+    read("08010100", {(1, 1): record((0x9F08, b""), (0x5F34, b""), (0x50, b""), (0x9F0E, b""), *ALL)}, data)
+    assert data.said[0x50] == b"old"
+    assert not [tag for tag in (0x9F08, 0x5F34, 0x9F0E) if tag in data.said]
+
+
+def test_a_list_of_what_is_signed_is_wrong_without_a_value():
+    assert read("08010100", {(1, 1): record((0x9F4A, b""), *ALL)}).said[0x9F4A] == b""
 
 
 # Who the card is
@@ -296,6 +321,14 @@ def test_the_card_number_and_the_track_must_agree():
     assert (it.pan, it.expiry, it.service, it.sequence) == ("6200001234567890", "3012", "220", "001")
     with pytest.raises(card.Ended):
         identity((0x5A, hexes("6200001234567891")), EXPIRY, track)
+
+
+@pytest.mark.parametrize(("date", "filler"), [("3012", "FFFF"), ("0000", "")])
+def test_a_track_may_have_more_filler_and_no_date(date, filler):
+    track = hexes("6200001234567890D" + date + "2200000" + filler)
+    it = identity(NUMBER, EXPIRY, (0x57, track))
+    assert (it.pan, it.expiry, it.service, it.track2) == ("6200001234567890", "3012", "220", "6200001234567890D%s2200000" % date)
+    assert identity((0x57, track)).expiry == ("" if date == "0000" else date)
 
 
 @pytest.mark.parametrize("date", ["", "3012", "301331", "30AB31", "300031", "30123101"])

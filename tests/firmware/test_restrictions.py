@@ -91,7 +91,12 @@ ATM, SHOP, KIOSK = {"9F35": "14", "9F40": "8000000000"}, {}, {"9F35": "25", "9F4
         ("82 00", "0156", ATM, "01", True),
         ("FD C0", "0156", {"9F35": "14", "9F40": "6000000000"}, "00", True),  # pays nothing out: no cash machine
         ("FD C0", "0156", {"9F35": "24", "9F40": "E000000000"}, "00", True),  # a merchant's, so none either
+        ("FD C0", "0156", {"9F35": "13", "9F40": "E000000000"}, "00", True),  # attended
         ("81 00", "0156", SHOP, "01", True),
+        ("41 00", "0156", SHOP, "12", False),  # cash by hand
+        ("41 00", "0156", SHOP, "17", False),
+        ("21 00", "0840", {"9F1A": "0840"}, "00", True),  # the terminal's country, whatever its currency
+        ("21 00", "0156", {"9F1A": "0840"}, "00", False),
         ("41 00", "0156", SHOP, "01", False),
         ("41 00", "0840", SHOP, "01", True),
         ("21 00", "0156", SHOP, "00", True),

@@ -117,6 +117,11 @@ def test_nothing_is_drawn_from_the_floor_limit_on_or_offline_only_or_with_the_sw
     assert managed(row=sure, chance=0, switches={"random": False}) == "0000000000"
 
 
+def test_the_amount_alone_is_drawn_and_not_the_sale_before():
+    row = dict(FLOOR, target_percent=99, maximum_percent=99)
+    assert managed({"5A": NUMBER}, row=row, answers=[False, 9000], amount_fen=5000, chance=0) == "0000009000"
+
+
 def test_a_maximum_that_is_not_set_leaves_the_target_to_all_amounts():
     assert managed(row=dict(FLOOR, target_percent=10), amount_fen=9999, chance=9) == "0000001000"
 

@@ -288,7 +288,7 @@ def test_a_directory_that_fails_in_any_way_is_followed_by_the_names(pse):
     assert listed(chip, settings_of(VISA, DEBIT)) == [DEBIT]
 
 
-@pytest.mark.parametrize("odd", [b"\x69\x81", b"\x90\x00", b"\x71\x00\x90\x00", b"\x70\x05\x61\x90\x00", b"\x62\x00"])
+@pytest.mark.parametrize("odd", [b"\x69\x81", b"\x90\x00", b"\x71\x00\x90\x00", b"\x70\x00\x70\x00\x90\x00", b"\x70\x05\x61\x90\x00", b"\x62\x00"])
 def test_a_directory_whose_record_is_odd_is_followed_by_the_names(odd):
     chip = Chip([record(entry(VISA)), odd], [(DEBIT, fci(DEBIT))])
     assert listed(chip, settings_of(VISA, DEBIT)) == [DEBIT]
@@ -327,10 +327,29 @@ def test_partial_names_are_asked_for_until_there_is_no_next_one():
     assert chip.log[2] == "00A40402" + "07" + VISA + "00" and len(chip.log) == 6
 
 
+def test_a_card_that_knows_no_next_one_is_not_blocked():
+    chip = Chip(names=[(VISA, fci(VISA + "01"))], pse=b"\x6a\x82")
+    chip.following[hexes(VISA)] = [b"\x6a\x81"]
+    assert listed(chip, settings_of(VISA)) == [VISA + "01"]
+
+
+@pytest.mark.parametrize("warning", [b"\x62\x00", b"\x62\x83", b"\x63\x00"])
+def test_behind_a_partial_name_with_a_warning_the_next_one_is_asked_for(warning):
+    chip = Chip(names=[(VISA, fci(VISA + "01")[:-2] + warning)], pse=b"\x6a\x82")
+    chip.following[hexes(VISA)] = [fci(VISA + "02")]
+    assert listed(chip, settings_of(VISA)) == [VISA + "02"]
+
+
 def test_the_very_name_has_no_next_one():
     chip = Chip(names=[(VISA, fci(VISA))], pse=b"\x6a\x82")
     chip.following[hexes(VISA)] = [fci(VISA + "02")]
     assert listed(chip, settings_of(VISA)) == [VISA]
+
+
+def test_the_very_name_is_found_behind_a_longer_one():
+    chip = Chip(pse=b"\x6a\x82", names=[(VISA, fci(VISA + "01"))])
+    chip.following[hexes(VISA)] = [fci(VISA + "02"), fci(VISA)]
+    assert listed(chip, settings_of({"aid": VISA, "partial": False})) == [VISA]
 
 
 def test_a_row_that_wants_the_very_name_takes_no_longer_one():
@@ -428,6 +447,7 @@ def test_the_card_may_have_a_longer_name_than_its_directory_says():
         (b"Preferred", b"\x02", b"Label", "6000F0A002", "Preferred"),
         (b"Pr\xb3fer", b"\x02", b"Label", "6000F0A002", "Label"),
         (b"Pr\xe9f\xe9r\xe9", b"\x01", b"Label", "6000F0A001", "Préféré"),
+        (b"Caf\xe9\x85\x9f\xa0", b"\x01", b"Label", "6000F0A001", "Café"),
         (b"Preferred", b"\x0a", b"Label", "6000F0A201", "Preferred"),
         (b"Preferred", b"\x0a", b"Label", "6000F0A101", "Label"),
         (b"Preferred", b"", b"Label", "6000F0A001", "Label"),

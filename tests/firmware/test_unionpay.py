@@ -67,6 +67,15 @@ def test_the_card_says_how_its_holder_is_verified(ctq, amount_fen, cvm, result):
     assert (outcome.status, outcome.cvm, outcome.tags[0x9F34].hex()) == ("online", cvm, result)
 
 
+def test_what_has_no_value_in_the_answer_to_the_options_is_not_there():
+    card = PlainCard()
+    card.change(0x9F6C, b"")
+    card.gpo.append((0x5F34, b""))  # a record has it, with a value
+    outcome = outcome_of(card)
+    assert (outcome.status, outcome.sequence) == ("online", "001")
+    assert 0x9F6C not in outcome.tags
+
+
 def test_a_card_without_ctq_leaves_it_to_the_terminal():
     for amount_fen, cvm in ((500, "none"), (200000, "online-pin")):
         card = PlainCard()
@@ -291,7 +300,8 @@ def test_the_offline_only_terminal_never_goes_online():
     bend_certificate(card)
     assert offline(card, settings=settings) == ("declined", "unproven")
     card = ProvenCard("8000")
-    assert offline(card, settings=settings) == ("declined", "offline-only")
+    outcome = outcome_of(card, settings=settings)
+    assert (outcome.status, outcome.why, outcome.cvm) == ("declined", "offline-only", "none")
     card = ProvenCard("0800")
     card.records[(1, 1)][1] = (0x5F24, hexes("261031"))
     assert offline(card, settings=settings) == ("declined", "expired")
@@ -325,11 +335,17 @@ def test_a_claim_of_verification_that_was_put_in_on_the_way_is_seen():
     assert offline(ProvenCard("0080", 0x80, claim="0000")) == ("declined", "no-method")
     assert offline(ProvenCard("0080", 0x80)) == ("online", "arqc")
     assert outcome_of(PlainCard("0080")).cvm == "cdcvm"  # without 9F69 the issuer has the last word
+    assert offline(PlainCard("2080", 0x40)) == ("declined", "no-method")  # of an approval he was never asked for
+
+
+def test_a_verification_by_device_that_the_terminal_does_not_offer_is_none():
+    assert outcome_of(ProvenCard("0080"), settings=offline_settings(ttq="76000080")).cvm == "none"
 
 
 def test_an_online_cryptogram_is_proven_where_the_terminal_offers_it():
     settings = offline_settings(ttq="77004080")
     assert offline(ProvenCard(cryptogram=0x80), settings=settings) == ("online", "arqc")
+    assert offline(ProvenCard(cryptogram=0x80), 100001, settings) == ("online", "arqc")  # as 9F66 had asked
     assert offline(PlainCard(), settings=settings) == ("online", "arqc")  # the card does not sign
     for ctq, expected in (("0000", ("declined", "unproven")), ("2000", ("online", "arqc"))):
         card = ProvenCard(ctq, 0x80)
@@ -343,6 +359,8 @@ def test_the_money_left_on_the_card_is_shown():
     card.gpo.append((0x9F5D, hexes("000000004321")))
     outcome = outcome_of(card, settings=OFFLINE)
     assert outcome.ui.value == "000000004321" and outcome.tags[0x9F5D] == hexes("000000004321")
+    card.gpo.append((0x9F79, hexes("000000009999")))  # what it was before
+    assert outcome_of(card, settings=OFFLINE).ui.value == "000000004321"
     card = ProvenCard()
     card.gpo.append((0x9F5D, hexes("00000000FFFF")))
     assert outcome_of(card, settings=OFFLINE).ui.value == ""

@@ -135,7 +135,7 @@ def test_a_card_torn_from_the_field_at_any_command_is_tapped_again():
 def test_a_card_that_is_inserted_again_is_not_told_of_a_pin_that_it_never_got(shop):
     shop.sale(1234)
     insert("offline-pin")(shop)
-    shop.walk(("密码: 取消", lambda shop: (shop.pull(), shop.type("1 ENTER"))), ("卡片拔出太早", insert("offline-pin")))
+    shop.walk(("密码: 取消", lambda shop: (shop.pull(), shop.run(200), shop.type("12"))), ("卡片拔出太早", insert("offline-pin")))
     shop.walk(("密码: 取消", None))
     assert "还可试" not in shop.text
 
@@ -217,6 +217,15 @@ def test_stripe_mode_sends_its_code_in_the_track_and_nothing_of_a_chip(shop):
     shop.walk(*SLIPS)
     request = next(text for text in fields if text.startswith("→ 0200"))
     assert "  55 " not in request and shop.record()["entry"] == "91" and agree(shop)
+
+
+def test_the_reversal_of_stripe_mode_has_nothing_of_a_chip_either(shop):
+    heard = listen(shop)
+    shop.rules.add("next on sale silence")
+    shop.sale(1234)
+    tap("mastercard-stripe")(shop)
+    shop.walk(("已冲正", "ENTER"), HOME)
+    assert [55 in fields for mti, fields in heard if mti == "0400"] == [False] and agree(shop)
 
 
 # -- the bank

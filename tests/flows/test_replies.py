@@ -8,6 +8,7 @@ from firmware import events, verification
 from firmware.draft import Draft
 from firmware.emv import outcome, tlv
 from firmware.events import Event
+from firmware.host import messages
 from firmware.iso8583 import frame, unionpay
 from firmware.transactions import SALE
 from tests.flows.counter import Counter, tap
@@ -86,6 +87,13 @@ def test_a_request_says_that_no_pin_was_typed_where_the_holder_has_left_it_out()
     counter.walk(("密码: 取消", "ENTER"), ("将不带密码交易", "ENTER"), ("请撕下", None))
     (fields,) = of_type(heard, "0200")
     assert fields[22] == "072" and 52 not in fields and 26 not in fields
+
+
+def test_no_line_of_the_chips_data_is_wider_than_the_paper():
+    card = outcome.Outcome(outcome.ONLINE, "authorising", "arqc")
+    card.tags = {0x95: bytes(5), 0x84: bytes.fromhex("A0000000041010"), 0x9F27: b"\x80", 0x9F26: bytes(8)}
+    lines = messages.kept_of_chip(card)["chip"]
+    assert lines == ["ARQC:" + "0" * 16, "TVR:0000000000", "AID:A0000000041010"]
 
 
 def test_a_void_names_its_original_by_reference_authorisation_batch_and_trace():
