@@ -195,6 +195,30 @@ def test_a_downloaded_row_takes_the_place_of_the_old_one_and_what_blocks_never_s
     card_settings(rows)
 
 
+def test_the_row_of_the_same_name_goes_before_its_siblings_however_it_is_written():
+    rows = [dict(UNIONPAY_ROWS[0], aid="A000000333010101"), dict(UNIONPAY_ROWS[0], aid="a00000033301010a", ttq="36004080")]
+    kept = download.replace(rows, dict(ROW, aid="A00000033301010A"))
+    assert [row["aid"] for row in kept] == ["A000000333010101", "A00000033301010A"] and kept[1]["ttq"] == "36004080"
+
+
+def test_percentages_and_action_codes_are_each_in_their_own_object():
+    said = dict(tlv.decode(download.application_block(ROW)))
+    assert (said[0xDF16], said[0xDF17]) == (b"\x99", b"\x20")
+    assert [said[tag].hex().upper() for tag in (0xDF11, 0xDF12, 0xDF13)] == ["D84000A800", "D84004F800", "0010000000"]
+
+
+def test_the_terminals_version_goes_before_the_cards_own_list_of_them():
+    block = download.application_block(ROW)
+    for more in ([(0x9F08, b"\x00\x30")], [(0x9F08, b"\x00\x10")]):
+        assert download.application(tlv.encode(more) + block)[0]["version"] == "0020"
+
+
+def test_an_amount_that_a_block_cannot_hold_is_the_largest_that_it_can():
+    row = dict(ROW, floor_limit_fen=10**12, threshold_fen=2**32, terminal_floor_limit_fen=2**40)
+    said = download.application(download.application_block(row))[0]
+    assert (said["floor_limit_fen"], said["threshold_fen"], said["terminal_floor_limit_fen"]) == (10**12 - 1, 2**32 - 1, 2**32 - 1)
+
+
 def test_a_new_application_of_a_known_provider_is_added_and_takes_from_its_sibling():
     new = dict(ROW, aid="A000000333010106")
     rows = download.replace(UNIONPAY_ROWS, new)

@@ -37,6 +37,11 @@ def test_a_file_gives_the_parameters_of_the_parts_that_it_has():
     assert parameter_file.parameters({"keys": []}) == {"emv.keys": []}
 
 
+@pytest.mark.parametrize("pan", ["6" * 12, "6" * 19])
+def test_the_shortest_and_the_longest_card_number_may_be_refused(pan):
+    assert read({"exceptions": [pan]}) == {"exceptions": [pan]}
+
+
 def with_part(**parts):
     return dict(WHOLE, **parts)
 
@@ -63,6 +68,8 @@ def with_part(**parts):
         (with_part(revoked=[{"rid": "A000000333", "index": "08"}]), "revoked A000000333 08"),
         (with_part(exceptions=["6200001234567890", "62000012345X"]), "exceptions: row 2 is no card number"),
         (with_part(exceptions=[6200001234567890]), "exceptions: row 1 is no card number"),
+        (with_part(exceptions=["6" * 11]), "exceptions: row 1 is no card number"),
+        (with_part(exceptions=["6" * 20]), "exceptions: row 1 is no card number"),
         (with_part(exceptions="6200001234567890"), "exceptions: no list"),
         (with_part(limits={}), "limits: no such part"),
         ([], "no table of parts"),

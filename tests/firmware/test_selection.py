@@ -136,8 +136,9 @@ def joined(apdus):
     pairs = []
     warning = None
     for pair in apdus:
-        command, response = pair["c"], unhexlify(pair["r"])
-        if command.startswith("00C00000") and pairs:
+        command, response = ("".join(pair[half].split()).upper() for half in ("c", "r"))
+        response = unhexlify(response)
+        if command[2:8] == "C00000" and pairs:
             before, old = pairs[-1]
             if old[-2] != 0x61 and warning is None:
                 warning = old[-2:]

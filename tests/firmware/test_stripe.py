@@ -111,6 +111,7 @@ def test_a_wrong_check_character_fails_its_track_alone():
         ("%T1?;T2", "no-track2", (2,)),
         (";N=3012201A?", "unreadable", (2,)),
         ("+T3?%T1?", "unreadable", ()),
+        ("%T1?%T1?;T2?", "unreadable", ()),
         (";N?", "format", ()),
         (";S=3012201?", "format", ()),
         (";N5678=3012201?", "format", ()),
@@ -200,7 +201,7 @@ def test_national_private_and_test_cards_are_told_apart():
     "expiry, today, over",
     [
         ("2611", "261130", False), ("2611", "261201", True), ("2612", "270101", True), ("4912", "261120", False),
-        ("9912", "261120", True), ("0001", "991231", False), ("", "261120", False),
+        ("9912", "261120", True), ("5001", "261120", True), ("0001", "991231", False), ("", "261120", False),
     ],
 )  # fmt: skip
 def test_a_card_is_good_to_the_end_of_its_month(expiry, today, over):

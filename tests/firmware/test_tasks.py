@@ -2,8 +2,8 @@
 
 import pytest
 
-from firmware.events import DEADLINE, LINK_DATA, LINK_UP, VAULT_DONE, Event
-from firmware.tasks import Ask, Close, More, Pause, Tasks, Tell, Turn
+from firmware.events import CARD_FOUND, CARD_SWIPED, DEADLINE, LINK_DATA, LINK_UP, VAULT_DONE, Event
+from firmware.tasks import Ask, Begin, Close, Hold, More, Pause, Tasks, Tell, Turn
 from firmware.tickets import Tickets
 
 
@@ -18,7 +18,7 @@ class Port:
 class Bench:
     def __init__(self):
         self.time = 0
-        self.ports = {"vault": Port(), "link": Port()}
+        self.ports = {"vault": Port(), "link": Port(), "stripe": Port()}
         self.tickets = Tickets()
         self.tasks = Tasks(self.ports, self.tickets, lambda: self.time)
         self.results = []
@@ -138,3 +138,40 @@ def test_telling_does_not_wait(bench):
 
     bench.start(talker())
     assert bench.told == [1, 2] and bench.results == [3]
+
+
+def test_a_ticket_that_was_not_answered_in_time_is_closed_while_its_task_goes_on(bench):
+    def tries():
+        yield Ask("link", "connect", {}, within_ms=500, keep=True)
+        yield Pause(1000)
+
+    bench.start(tries())
+    bench.later(500)
+    assert bench.ports["link"].calls[-1] == ("close", 1) and bench.results == []
+    bench.later(1000)
+    assert bench.results == [None] and bench.ports["link"].calls[-1] == ("close", 1)
+
+
+def test_only_a_task_that_holds_is_answered_and_once(bench):
+    def asks():
+        said = yield Hold()
+        event = yield Pause(10)
+        return said, event.name
+
+    task = bench.start(asks())
+    assert bench.tasks.answer(task, "yes") and not bench.tasks.answer(task, "no")
+    bench.later(10)
+    assert bench.results == [("yes", DEADLINE)] and not bench.tasks.answer(task, "late") and not bench.tasks.answer(None, "")
+
+
+def test_a_port_is_heard_only_with_what_it_may_say_and_told_when_nobody_listens(bench):
+    def waits():
+        ticket = yield Begin("stripe", "activate")
+        event = yield More(ticket)
+        return event.name
+
+    bench.start(waits())
+    bench.post(CARD_FOUND, 1)
+    assert bench.results == [] and bench.tickets.dropped == 1
+    bench.post(CARD_SWIPED, 1, b"text")
+    assert bench.results == [CARD_SWIPED] and bench.ports["stripe"].calls == [("activate", 1), ("cancel", 1)]

@@ -23,7 +23,7 @@ class RecordedCard:
     selected; for one that came earlier in the recording the first.
     """
 
-    BY_INSTRUCTION = (0xA8, 0xAE, 0x88, 0x82)
+    BY_INSTRUCTION = (0xA8, 0xAE, 0x88, 0x82, 0x2A)
 
     def __init__(self, case):
         self.pairs = [(unhexlify(command), response) for command, response in joined(case["apdus"])]
@@ -102,7 +102,7 @@ def stages(commands, said):
     told = {}
     options = [command for command in commands if command[1] == 0xA8]
     if options:
-        told[STAGES[0]] = split(said.get(0x9F38), options_of(options[0]))
+        told[STAGES[0]] = split(said.get(0x9F38), options_of(options[-1]))
     cryptograms = [command for command in commands if command[1] == 0xAE]
     for stage, command, listed in zip(STAGES[1:], cryptograms, (0x8C, 0x8D), strict=False):
         told[stage] = [("P1", command[2:3])] + split(said.get(listed), data_of(command))
@@ -143,6 +143,10 @@ class Recording:
         for stage in self.told:
             for tag, value in self.told[stage]:
                 self.values.setdefault(tag, value)
+        for command in self.commands:
+            if command[1] == 0x2A:  # of stripe mode: the number in digits
+                digits = dict(split(self.said.get(0x9F69, b"\x9f\x6a\x04"), data_of(command))).get(0x9F6A, b"")
+                self.values.setdefault(0x9F37, int(upper(digits) or "0").to_bytes(4, "big"))
         self.directory = any(command[5:9] == b"2PAY" for command in self.commands)
         self.tapped = self.directory or 0x9F66 in self.values
 
@@ -157,7 +161,7 @@ class Recording:
         return Request(
             amount, upper(value(0x9A, b"\x20\x01\x01")), upper(value(0x9F21, b"")) or time, value(0x9F37, bytes(4)),
             self.number(0x9F41, 1), upper(value(0x9C, b"\x00")), min(self.number(0x9F03, 0), amount),
-            online=bool(asked & 0x80) or bool(value(0x9F66, bytes(4))[1] & 0x80),
+            online=bool(value(0x9F66, bytes(4))[1] & 0x80 if self.tapped else asked & 0x80),
         )  # fmt: skip
 
     def row(self):
@@ -171,6 +175,7 @@ class Recording:
             "terminal_floor_limit_fen": 0 if tvr[3] & 0x80 else amount + 1, "ddol": "9F3704",
             "target_percent": 99 if tvr[3] & 0x10 else 0, "maximum_percent": 99 if tvr[3] & 0x10 else 0,
             "threshold_fen": amount + 1 if tvr[3] & 0x10 else 0, "tac_denial": upper(tvr) if not asked & 0xC0 else "",
+            "tac_online": "FFFFFFFFFF" if asked & 0x80 else "",
         }  # fmt: skip
         if self.tapped:
             ttq = self.values.get(0x9F66, unhexlify("66004080"))
@@ -219,7 +224,7 @@ class Recording:
                 wanted = MENDED.get((self.case["name"], name), (upper(value),))[0]
                 if tag not in OWN and upper(here) != wanted:
                     found.append((stage, name, upper(here), wanted))
-        for instruction in (0x88, 0x82):
+        for instruction in (0x88, 0x82, 0x2A):
             theirs = [data_of(command) for command in self.commands if command[1] == instruction]
             sent = [data_of(command) for command in card.commands(instruction)]
             if theirs != sent:

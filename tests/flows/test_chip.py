@@ -1,9 +1,11 @@
 """A card in the slot, and taps that end there: what goes wrong between people, card, terminal and bank, and what stands then."""
 
+import json
+
 import pytest
 
 from emulator.world import MERCHANT, TERMINAL
-from firmware.emv import tlv
+from firmware.emv import apdu, tlv
 from firmware.iso8583 import unionpay
 from tests.books import disagreements, openings
 from tests.flows.scenarios import (
@@ -18,6 +20,7 @@ from tests.flows.scenarios import (
     pin,
     pull,
     refused,
+    rows,
     switches,
     tap,
     terminal,
@@ -158,6 +161,51 @@ def test_the_pin_typed_for_a_card_that_was_pulled_does_not_travel_with_the_next_
     assert not shop.record()["pin"] and shop.record()["entry"] == "07" and agree(shop)
 
 
+def test_the_fifth_application_is_chosen_from_the_second_page(tmp_path):
+    names = ["A0000003330101%02X" % number for number in range(1, 7)]
+    directory = [(0x61, [(0x4F, bytes.fromhex(name)), (0x50, b"APP " + name[-1:].encode())]) for name in names]
+    answers = {
+        apdu.select(apdu.PSE): [(0x6F, [(0x84, apdu.PSE), (0xA5, [(0x88, b"\x01")])])],
+        apdu.read_record(1, 1): [(0x70, directory)],
+    }
+    pairs = [{"c": command.hex(), "r": tlv.encode(tree).hex() + "9000"} for command, tree in answers.items()]
+    (tmp_path / "card.json").write_text(json.dumps({"apdus": pairs}))
+    shop = open_shop(**{"emv.aids": [dict(row, aid=name) for name, row in zip(names, [rows()["emv.aids"][0]] * 6, strict=True)]})
+    shop.sale(1234)
+    shop.insert_recorded(tmp_path / "card.json")
+    shop.walk(("1 APP 1 4 APP 4", "DOWN"), ("1 APP 5 2 APP 6", "DOWN"), ("1 APP 1 4 APP 4", "DOWN"), ("1 APP 5", "1"))
+    shop.walk(("1 APP 1 4 APP 4", "DOWN"), ("1 APP 6", "1"))  # an application that does not answer is offered no more
+    shop.walk(("1 APP 1 4 APP 4", "DOWN"), ("1 APP 1 4 APP 4", None))
+
+
+def test_no_key_does_anything_while_the_chip_works(shop):
+    shop.sale(1234)
+    insert("debit")(shop)
+    shop.until(lambda: shop.state == "ReadChip")
+    shop.type("CANCEL BACK ENTER")
+    assert shop.state == "ReadChip"
+    shop.walk(PIN, *SOLD)
+    assert agree(shop)
+
+
+@pytest.mark.parametrize("card, results", [("full", "420300"), ("debit", "3F0000")])
+def test_what_a_cryptogram_covers_is_not_changed_by_a_pin_that_is_left_out(shop, card, results):
+    """The whole flow has told the card how the holder is verified; a quick one has not."""
+    heard = listen(shop)
+    shop.sale(150_000)
+    tap(card)(shop)
+    shop.walk(("密码: 取消", "ENTER"), ("将不带密码交易", "ENTER"), *SLIPS)
+    (fields,) = [fields for mti, fields in heard if mti == "0200"]
+    assert dict(tlv.decode(fields[55]))[0x9F34] == bytes.fromhex(results)
+
+
+def test_cancel_while_the_card_is_to_be_taken_out_takes_nothing_back(shop):
+    shop.sale(1234)
+    insert("debit")(shop)
+    shop.walk(PIN, ("交易成功 请拔出卡片", "CANCEL"), *SLIPS)
+    assert shop.record()["phase"] == "approved" and agree(shop)
+
+
 def test_a_pin_that_the_card_blocks_leads_to_what_its_list_has_next(shop):
     shop.sale(1234)
     insert("offline-pin")(shop)
@@ -217,6 +265,14 @@ def test_stripe_mode_sends_its_code_in_the_track_and_nothing_of_a_chip(shop):
     shop.walk(*SLIPS)
     request = next(text for text in fields if text.startswith("→ 0200"))
     assert "  55 " not in request and shop.record()["entry"] == "91" and agree(shop)
+
+
+def test_stripe_mode_has_no_digits_to_compare_with_the_cards_face():
+    shop = open_shop(**{"stripe.last_four": True})
+    shop.sale(1234)
+    tap("mastercard-stripe")(shop)
+    shop.walk(*SLIPS)
+    assert shop.record()["entry"] == "91" and "TypeLastFour" not in shop.pages
 
 
 def test_the_reversal_of_stripe_mode_has_nothing_of_a_chip_either(shop):

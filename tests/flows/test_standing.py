@@ -120,6 +120,18 @@ def test_in_a_busy_shop_what_is_owed_goes_out_between_two_sales():
     assert not shop.terminal.ledger.owed and shop.books_agree()
 
 
+def test_a_sale_does_not_wait_for_a_notice_that_nobody_answers():
+    shop = shop_of(**CANTEEN)
+    shop.rules.add("always on upload ignore")
+    sold_offline(shop)
+    shop.until(lambda: any("→ 0200" in line for line in shop.messages))
+    begin(shop, 60_000)
+    shop.walk(("请挥卡", tap("debit")))
+    began = shop.time_ms
+    shop.walk(("请撕下", None))
+    assert shop.time_ms - began < 10_000 and shop.record()["fen"] == 60_000
+
+
 def test_a_sale_that_the_host_would_not_take_is_no_money_and_is_said():
     shop = shop_of(**CANTEEN)
     shop.rules.add("always on upload decline 14")
