@@ -39,7 +39,7 @@ GROUPS: tuple[tuple[str, str, tuple[tuple[str, str, str], ...]], ...] = (
         ("offline-pin", "脱机明文密码，由芯片核对", "the chip checks the PIN, in plain"),
         ("enciphered-pin", "脱机密文密码，由芯片核对", "the chip checks the PIN, enciphered"),
         ("pin-and-signature", "脱机密码并签名", "PIN to the chip, and a signature"),
-        ("document", "核对身份证件", "an identity document is looked at"),
+        ("document", "终端允许时核对身份证件", "an identity document is looked at where the terminal may"),
         ("last-try", "密码只剩一次机会", "one try is left for the PIN"),
         ("pin-blocked", "脱机密码已锁定，改用下一种方法", "its PIN is blocked: the next method"),
     )),

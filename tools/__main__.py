@@ -1,6 +1,7 @@
 """`python -m tools NAME ...` runs a tool, `python -m tools` lists them."""
 
 import importlib
+import os
 import sys
 
 from tools.discreet import plainly
@@ -27,4 +28,10 @@ def main(argv: "list[str]") -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    sys.exit(status)

@@ -88,17 +88,23 @@ def _load(store, arguments, say):
     if not taken and "exceptions" not in content:
         raise ParameterFileError("nothing that a device keeps is in it")
     before = _kind(_parameter(store, "emv.keys", []))
+    had = {part: len(_parameter(store, name, ())) for part, name, _ in parameter_file.PARAMETERS}
     try:
         store.commit(card_rows(store, arguments.data, taken, content.get("exceptions")))
     except ProvisioningError as error:
         raise ParameterFileError("exceptions: the device has no keys yet to keep them under; provision it first") from error
-    parts = ["%s %d" % (part, len(content[part])) for part, _, _ in parameter_file.PARAMETERS if part in content]
+    parts = [_loaded(part, len(content[part]), had[part]) for part, _, _ in parameter_file.PARAMETERS if part in content]
     if "exceptions" in content:
         parts.append("exceptions %d" % len(content["exceptions"]))
     say("已装入 Loaded: %s" % ", ".join(parts))
     if "keys" in content:
         for line in _about_keys(before, _kind(content["keys"])):
             say(line)
+
+
+def _loaded(part, now, before):
+    """A file replaces the whole of a part, so one that shrinks says what it was."""
+    return "%s %d (%s %d)" % (part, now, "原有 were", before) if now < before else "%s %d" % (part, now)
 
 
 # Kind of the keys that were loaded: what it means for the terminal. "": there are none now.

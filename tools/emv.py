@@ -41,9 +41,7 @@ class Unreadable(Exception):
 
 def main(argv: "list[str]", say=print, stdin=None) -> int:
     """The whole tool. -> status."""
-    parser = Parser(
-        prog="python -m tools emv", description="解读芯片卡数据 Explain card data, APDUs, transactions."
-    )
+    parser = Parser(prog="python -m tools emv", description="解读芯片卡数据 Explain card data, APDUs, transactions.")
     parser.add_argument("what", metavar="FILE|HEX")
     parser.add_argument("--keys", metavar="FILE")
     parser.add_argument("--kind", choices=("test", "live"), default="test")

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
 
 MAX_STEPS = 256  # commands and questions
 
+NOT_AUTHENTICATED = (1, 0x80)  # TVR: offline data authentication was not performed
 CONDITIONS_NOT_SATISFIED = 0x6985
 
 # 8A where the issuer has given none
@@ -200,6 +201,8 @@ class Session:
     def _generate(self, kind: int, dol_tag: int, key: "CardKey | None") -> "Step":
         """A cryptogram, with a combined signature where there is a key for it and the answer matters."""
         combined = key is not None and kind != action.AAC
+        if key is not None and not combined and dol_tag == records.CDOL_1:
+            self.data.set_tvr(*NOT_AUTHENTICATED)  # a refusal is not signed: what was chosen is not done (Book 2, 6.6)
         given = yield from cryptogram.generate(self.data, kind, dol_tag, cda=combined)
         if given.status == CONDITIONS_NOT_SATISFIED and dol_tag == records.CDOL_1:
             raise card.Ended("chip-refused")

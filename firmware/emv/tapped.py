@@ -45,7 +45,7 @@ def options(data: "Data", pdol: "list[tuple[int, int]] | None", refusals: "dict[
 def read(data: "Data", said: "dict[int, bytes]", locator: bytes) -> "Step":
     """Reads the records of a file locator, none for an empty one, into `data.said`, beside `said`: the answer to the options.
 
-    Ends as `records.read` does, and with "malformed" for an object that comes twice. Raises TlvError.
+    Ends as `records.read` does, and with "malformed" for an object that says something else there. Raises TlvError.
     """
     before = data.said
     data.said = {0x82: said.get(0x82, b""), 0x94: locator}
@@ -54,7 +54,7 @@ def read(data: "Data", said: "dict[int, bytes]", locator: bytes) -> "Step":
     found = data.said
     data.said = before
     for tag in said:
-        if tag in found and tag not in records.FIXED:
+        if tag in found and tag not in records.FIXED and found[tag] != said[tag]:
             raise card.Ended("malformed")
         if tag != 0x84:
             before[tag] = said[tag]

@@ -249,7 +249,7 @@ def test_what_is_no_short_apdu_is_the_callers_mistake(rig, size):
         rig.port.transmit(1, bytes(size))
 
 
-BAD_RESETS = {"silent": b"", "not-emv": "3B60010A", "cut": "3BE50000", "check": "3BE5000081312045300102AABB13"}
+BAD_RESETS = {"silent": b"", "not-emv": "3B804014", "cut": "3BE50000", "check": "3BE5000081312045300102AABB13"}
 
 
 @pytest.mark.parametrize("atr", BAD_RESETS.values(), ids=BAD_RESETS.keys())

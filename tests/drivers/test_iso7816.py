@@ -80,6 +80,12 @@ def test_a_speed_on_offer_is_not_taken_and_one_that_is_set_is():
     assert accept(bytes.fromhex("3BF41300FFD0000A3F0300DEADBEEFDC")).speed == 0x13
 
 
+@pytest.mark.parametrize(("ta2", "specific", "speed"), [("00", True, 0x13), ("80", True, 0x13), ("10", False, 0x11)])
+def test_a_card_that_has_chosen_says_whether_its_speed_is_the_one_it_names(ta2, specific, speed):
+    atr = Atr(bytes.fromhex("3B901310" + ta2))
+    assert (atr.specific, atr.speed) == (specific, speed) and refusal(atr) == ("" if specific else "TA2")
+
+
 def test_the_parameters_of_a_t1_card_are_seven_bytes():
     assert T1_CARD.parameters() == bytes.fromhex("11100045002000")
 
@@ -209,6 +215,12 @@ def test_an_answer_in_parts_is_put_together():
     assert drive(t0(SELECT), card) == bytes.fromhex("ABCDEF9000")
 
 
+def test_a_wrong_length_of_get_response_is_put_right_there():
+    card = scripted("6110", "6C02", "ABCD9000")
+    assert drive(t0(SELECT), card) == bytes.fromhex("ABCD9000")
+    assert card.sent[1:] == [bytes.fromhex("00C0000010"), bytes.fromhex("00C0000002")]
+
+
 def test_a_wrong_length_is_put_right_and_256_bytes_are_00():
     whole = bytes(range(256)) + b"\x90\x00"
     card = scripted("6C00", whole)
@@ -247,6 +259,11 @@ def test_t0_ends_whatever_the_card_says(answers):
 def test_a_command_whose_length_is_wrong_is_not_sent():
     with pytest.raises(ProtocolError):
         next(t0(bytes.fromhex("00A4040005AABB")))
+
+
+def test_a_length_of_zero_asks_for_256_bytes():
+    whole = bytes(range(256)) + b"\x90\x00"
+    assert drive(procedure(READ), scripted((b"\xb2" + whole).hex())) == whole
 
 
 def test_null_bytes_are_waited_out_in_any_portions():
@@ -306,7 +323,8 @@ def test_the_check_bytes():
     assert block(0x00, bytes.fromhex("00A4")).hex() == "00000200a4a6"
     assert block(0xC1, b"\xfe").hex() == "00c101fe3e"
     assert crc16(b"123456789") == 0x906E
-    assert unblock(block(0x40, b"ab", crc=True), crc=True) == (0x40, b"ab")
+    whole = block(0x40, b"ab", crc=True)
+    assert unblock(whole, crc=True) == (0x40, b"ab") and whole[-2:] == crc16(whole[:-2]).to_bytes(2, "little")
 
 
 @pytest.mark.parametrize("damage", range(6))

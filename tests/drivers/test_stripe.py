@@ -64,6 +64,12 @@ def test_garbage_is_bounded_and_no_swipe():
     assert swipes.feed(b"\x02" + SECOND + b"\x03") == [SECOND]
 
 
+@pytest.mark.parametrize(("size", "whole"), [(MOST, True), (MOST + 1, False)])
+def test_a_swipe_is_no_longer_than_the_port_allows(size, whole):
+    swipes = Swipes()
+    assert swipes.feed(b"\x02" + b"7" * size + b"\x03") == ([b"7" * size] if whole else [])
+
+
 @pytest.mark.parametrize("noise", [b"\x00", b"\r\n", b"\x02\x03", b"\x80\xff\x00"])
 def test_what_has_no_printable_character_is_no_swipe(noise):
     swipes = Swipes()

@@ -327,7 +327,14 @@ def test_a_planted_secret_is_found_in_each_kind_of_place(demo):
     search = demo.search
     key = os.urandom(16)
     search.key("planted", key)
-    for name in ("terminal/store.db", "terminal/kaifu.log", "recording/log.txt", "recording/unproven.json", "live log", "answer 0"):
+    for name in (
+        "terminal/store.db",
+        "terminal/kaifu.log",
+        "recording/log.txt",
+        "recording/unproven.json",
+        "live log",
+        "answer 0",
+    ):
         data = demo.places[name]
         middle = len(data) // 2
         for secret in (PINS["listed"].encode(), NAME.encode(), key, ("0000000=3512220" + OWN).encode(), TRACK3.encode()):
@@ -336,5 +343,3 @@ def test_a_planted_secret_is_found_in_each_kind_of_place(demo):
 
 def test_noise_is_no_find(demo):
     assert demo.search.find(os.urandom(300_000)) == []
-
-

@@ -205,7 +205,7 @@ def test_a_blocked_card_is_refused_on_the_reader(person):
     person.act("tap", "blocked-card")
     person.sees("请取走卡片")
     person.act("tap", "blocked-card")
-    person.is_told("读卡不成功", "未扣款")
+    person.is_told("交易未完成", "不是可受理的银行卡", "未扣款")
 
 
 def test_neither_the_log_nor_the_state_holds_a_number_a_pin_or_a_track(person):

@@ -9,7 +9,7 @@ from emulator.cards.builder import build
 from emulator.cards.catalogue import LONG, NEVER
 from emulator.cards.recorded import Pair, RecordedCard, Recorder, RecordError
 from emulator.cards.stripe import text
-from firmware.emv import contact, contactless
+from firmware.emv import contact, contactless, tlv
 from firmware.emv.settings import Request
 from tests.emulator.holder import ALONE, Holder, settings
 from tests.firmware.test_tlv import vectors
@@ -210,3 +210,31 @@ def test_a_number_where_it_does_not_belong_is_hidden_too():
     ]
     assert all(number.encode() not in response for _, response in recorded.hidden(pairs))
     assert text(build().applications[0].holder).startswith("%B62")
+
+
+def test_what_names_the_holder_is_masked_in_every_track():
+    number = "6225880000000006"
+    said = [
+        (0x56, b"B" + number.encode() + b"^LI/LEI^30122010000"), (0x5F20, b"LI/LEI"),
+        (0x9F6B, bytes.fromhex(number + "D30122010000123F")),
+    ]  # fmt: skip
+    ((_, response),) = recorded.hidden([Pair(b"\x00\xb2\x01\x0c\x00", tlv.encode([(0x70, said)]) + b"\x90\x00")])
+    masked = dict(tlv.decode(response[:-2])[0][1])
+    assert masked[0x56] == b"X" * len(said[0][1]) and masked[0x5F20] == b"X" * 6
+    assert masked[0x9F6B].hex().upper() == "622588" + "000000" + "0006" + "D30122010000000F"
+
+
+def test_an_answer_that_cannot_be_read_is_masked_to_its_status():
+    number = b"6225880000000006"
+    ((_, response),) = recorded.hidden([Pair(b"\x00\xb2\x01\x0c\x00", b"\x70\x7f" + number + b"\x90\x00")])
+    assert response == b"\x90\x00"
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_what_verify_and_the_issuers_commands_carry_is_never_written(masked):
+    pairs = [
+        Pair(bytes.fromhex("0020008008" + "26482915FFFFFFFF"), b"\x90\x00"),
+        Pair(bytes.fromhex("84DA9F580501AABBCCDD"), b"\x90\x00"),
+    ]
+    commands = [command.hex().upper() for command, _ in recorded.hidden(pairs, masked)]
+    assert commands == ["0020008008" + "00" * 8, "84DA9F5805" + "00" * 5]

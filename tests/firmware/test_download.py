@@ -216,7 +216,11 @@ def test_the_terminals_version_goes_before_the_cards_own_list_of_them():
 def test_an_amount_that_a_block_cannot_hold_is_the_largest_that_it_can():
     row = dict(ROW, floor_limit_fen=10**12, threshold_fen=2**32, terminal_floor_limit_fen=2**40)
     said = download.application(download.application_block(row))[0]
-    assert (said["floor_limit_fen"], said["threshold_fen"], said["terminal_floor_limit_fen"]) == (10**12 - 1, 2**32 - 1, 2**32 - 1)
+    assert (said["floor_limit_fen"], said["threshold_fen"], said["terminal_floor_limit_fen"]) == (
+        10**12 - 1,
+        2**32 - 1,
+        2**32 - 1,
+    )
 
 
 def test_a_new_application_of_a_known_provider_is_added_and_takes_from_its_sibling():

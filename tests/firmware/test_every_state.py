@@ -8,8 +8,8 @@ from firmware import events, tasks
 from firmware.draft import Draft
 from firmware.emv import ask
 from firmware.events import Event
-from firmware.host.messages import card_data
 from firmware.host.authorise import Result
+from firmware.host.messages import card_data
 from firmware.machine import GLOBAL_MOVES, UndeclaredMove
 from firmware.states import catalogue, printing
 from firmware.tasks import Ask

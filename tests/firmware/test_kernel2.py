@@ -332,7 +332,8 @@ def test_a_recovered_sale_is_asked_for_and_proven_with_what_was_told_the_last_ti
 
 
 @pytest.mark.parametrize(
-    "again", [{"fen": 1235}, {"time": "102001"}, {"time": "101459"}, {"kind": "20"}, {"other": 100}],
+    "again",
+    [{"fen": 1235}, {"time": "102001"}, {"time": "101459"}, {"kind": "20"}, {"other": 100}],
     ids=["amount", "late", "early", "kind", "cashback"],
 )
 def test_another_sale_is_not_recovered(again):

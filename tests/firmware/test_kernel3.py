@@ -193,16 +193,20 @@ def test_what_must_be_there_is_missed(tag):
     assert tap(card).why == "missing"
 
 
-@pytest.mark.parametrize("tag, value", [(0x9F26, "01"), (0x9F36, "01"), (0x9F10, "0601"), (0x9F10, "06010A03"), (0x9F6C, "00"), (0x9F27, "8000")])
+@pytest.mark.parametrize(
+    "tag, value", [(0x9F26, "01"), (0x9F36, "01"), (0x9F10, "0601"), (0x9F10, "06010A03"), (0x9F6C, "00"), (0x9F27, "8000")]
+)
 def test_what_has_the_wrong_size_is_no_answer(tag, value):
     card = VisaCard()
     card.gpo[tag] = hexes(value)
     assert tap(card).why == "malformed"
 
 
-def test_no_object_may_come_twice():
+def test_an_object_may_come_twice_only_when_it_says_the_same():
     card = VisaCard()
     card.records[2, 1][0x57] = hexes(TRACK)
+    assert tap(card).why == "arqc"
+    card.records[2, 1][0x57] = hexes(TRACK[:-2] + "1F")
     assert tap(card).why == "malformed"
 
 

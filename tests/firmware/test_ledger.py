@@ -175,6 +175,13 @@ def test_an_upload_that_is_refused_in_a_later_batch_takes_nothing_from_that_batc
     assert ledger.totals() == {"sale": [1, 300]} and ledger.owed == 0
 
 
+def test_refused_uploads_are_counted_for_the_batch_they_belong_to(store, ledger):
+    ledger.told("offline", offline(ledger), {"code": "14"}, False)
+    assert ledger.refused_uploads == Ledger(store).refused_uploads == 1
+    ledger.note(batch=2)
+    assert ledger.refused_uploads == Ledger(store).refused_uploads == 0
+
+
 def test_totals_that_are_counted_anew_leave_out_what_the_host_would_not_take(store, ledger):
     ledger.told("offline", offline(ledger, 1000), {"code": "14"}, False)
     sale(ledger, 300)

@@ -280,7 +280,17 @@ def test_padding_behind_a_record_is_not_authenticated():
     assert data.static == tlv.encode(ALL)
 
 
-@pytest.mark.parametrize("odd", [b"\xff\x90\x00", b"\x90\x00", b"\x71\x00\x90\x00", b"\x70\x05\x01\x90\x00", b"\x70\x80\x90\x00", b"\x70\x80" + bytes(128) + b"\x90\x00"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"\xff\x90\x00",
+        b"\x90\x00",
+        b"\x71\x00\x90\x00",
+        b"\x70\x05\x01\x90\x00",
+        b"\x70\x80\x90\x00",
+        b"\x70\x80" + bytes(128) + b"\x90\x00",
+    ],
+)
 def test_a_high_record_of_another_format_fails_authentication_only_where_it_is_listed(odd):
     files = {(1, 1): record(*ALL), (11, 1): odd}
     assert not read("08010100 58010101", files).static_fits

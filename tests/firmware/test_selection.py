@@ -289,7 +289,9 @@ def test_a_directory_that_fails_in_any_way_is_followed_by_the_names(pse):
     assert listed(chip, settings_of(VISA, DEBIT)) == [DEBIT]
 
 
-@pytest.mark.parametrize("odd", [b"\x69\x81", b"\x90\x00", b"\x71\x00\x90\x00", b"\x70\x00\x70\x00\x90\x00", b"\x70\x05\x61\x90\x00", b"\x62\x00"])
+@pytest.mark.parametrize(
+    "odd", [b"\x69\x81", b"\x90\x00", b"\x71\x00\x90\x00", b"\x70\x00\x70\x00\x90\x00", b"\x70\x05\x61\x90\x00", b"\x62\x00"]
+)
 def test_a_directory_whose_record_is_odd_is_followed_by_the_names(odd):
     chip = Chip([record(entry(VISA)), odd], [(DEBIT, fci(DEBIT))])
     assert listed(chip, settings_of(VISA, DEBIT)) == [DEBIT]

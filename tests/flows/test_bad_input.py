@@ -474,7 +474,7 @@ def test_the_monkeys_faults_are_rules_that_there_are():
         parse("next " + fault)
 
 
-@pytest.mark.parametrize("seed", [3, 11, 27, 120])
+@pytest.mark.parametrize("seed", [3, 6, 11, 120])
 def test_any_order_of_keys_cards_faults_and_power_cuts_ends_with_agreeing_books(seed):
     monkey = Monkey(seed)
     while monkey.keys < 5_000:

@@ -202,7 +202,11 @@ def test_what_a_cryptogram_covers_is_not_changed_by_a_pin_that_is_left_out(shop,
 def test_cancel_while_the_card_is_to_be_taken_out_takes_nothing_back(shop):
     shop.sale(1234)
     insert("debit")(shop)
-    shop.walk(PIN, ("交易成功 请拔出卡片", "CANCEL"), *SLIPS)
+    shop.until(lambda: shop.state == "ChipPin")
+    played = dict(shop.ports["sound"].played)
+    shop.walk(PIN, ("交易成功 请拔出卡片", None))
+    assert shop.ports["sound"].played["ok"] > played["ok"]  # heard before the card is out
+    shop.walk(("请拔出卡片", "CANCEL"), *SLIPS)
     assert shop.record()["phase"] == "approved" and agree(shop)
 
 
@@ -383,6 +387,11 @@ def test_a_sale_is_undone_with_the_same_card_in_the_slot(shop):
     assert agree(shop)
 
 
+def test_the_slip_goes_on_naming_the_cryptogram_that_went_to_the_bank(shop):
+    record = sold_by_chip(shop)
+    assert record["cryptogram"].startswith("ARQC:") and record["cryptogram"] in shop.paper and " TC:" not in shop.paper
+
+
 def test_a_sale_is_not_undone_with_another_card_in_the_slot(shop):
     trace = sold_by_chip(shop)["trace"]
     shop.walk(
@@ -405,7 +414,7 @@ def test_a_device_that_declines_a_balance_has_given_its_data_and_no_more(shop):
     shop.walk(("6 管理", "3"), ("请挥卡", None))
     shop.run(150)
     tap("mastercard")(shop)
-    shop.walk(("读卡不成功", "CANCEL"), HOME)
+    shop.walk(("交易未完成 未扣款", "CANCEL"), HOME)
     assert shop.seen[-1].why == "data-only" and shop.said(2) == ""
 
 
