@@ -116,7 +116,9 @@ def _typing(event: "Event", slot: "ChipReader | None" = None) -> "Work[Event]":
 
 
 def _online_pin(terminal: "Terminal", draft: "Draft", question: "ask.OnlinePin") -> "Work[str]":
-    """The kernel's wish for a PIN that the issuer checks."""
+    """The kernel's wish for a PIN that the issuer checks. The holder of another card than the original's is not asked for it."""
+    if draft.original_pan and question.pan != draft.original_pan:
+        return ask.CANCEL
     yield Tell(question)
     yield Hold()
     typed = yield from online_pin(terminal, draft, question.pan, terminal.ports["chip"])

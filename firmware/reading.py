@@ -273,6 +273,8 @@ class _Reading:
             if step.status == DECLINED:
                 yield from authorise.refused(terminal, draft, step)
             ended = Trouble("" if step.status == CANCELLED else step.why)
+            if draft.original_pan and step.pan not in ("", draft.original_pan):
+                ended = Trouble("other-card")
         yield from self._pulled(ticket, ended)
         return ended
 

@@ -108,10 +108,11 @@ def build(terminal: "Terminal", record: "Record", copy: str, again: bool = False
             job.append((style, t((label, ("", text)))))
     job.append(("bh", t(("slip.amount", ("", _signed(record))))))  # 17
     notes = [t((label, ("", value(record)))) for label, value in NOTES if value(record)]
-    job.append(("rule", ""))
-    job.append(("", t("slip.note")))  # 19
-    job += [("", line) for line in notes]
-    job += [("", line) for line in record.get("chip") or ()]  # 20
+    notes += list(record.get("chip") or ())  # 20
+    if notes:
+        job.append(("rule", ""))
+        job.append(("", t("slip.note")))  # 19
+        job += [("", line) for line in notes]
     job += _consent(terminal, record, copy)
     job.append(("", t("slip.lend")))  # 26
     job.append(("", t(("slip.version", ("", terminal.version)))))

@@ -63,8 +63,8 @@ def read(data: bytes, kind: str = "", partial: int = download.PARTIAL, base: "li
         return check(_of_blocks(text, kind, partial, list(base)))
     try:
         content = json.loads(text)
-    except (ValueError, RuntimeError):  # not JSON, or nested too deeply
-        raise ParameterFileError("file: not JSON")
+    except (ValueError, RuntimeError) as error:  # not JSON, or nested too deeply
+        raise ParameterFileError("file: not JSON (%s)" % error)
     return check(content)
 
 

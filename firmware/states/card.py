@@ -249,6 +249,9 @@ class ChooseApplication(CardPage):
         shown = self.names[self.first : self.first + self.ROWS]
         return Screen(title, menu=[(str(at + 1), ("", name[:16])) for at, name in enumerate(shown)])
 
+    def on_cancel(self) -> "State | None":
+        return None if self.answer(None) else Cancelled()
+
     def on_digit(self, digit: int) -> None:
         index = self.first + digit - 1
         if not self.single and 1 <= digit <= self.ROWS and index < len(self.names):

@@ -255,6 +255,10 @@ def test_fast_authentication_covers_the_amount():
     assert tap(card).why == "unproven"
 
 
+def test_the_old_version_of_the_signature_is_taken_by_this_kernel():
+    assert tap(VisaCard(0x40, version=0)).why == "approved"
+
+
 def test_a_card_that_does_not_sign_by_its_profile_has_no_proof():
     card = VisaCard(0x40)
     card.gpo[0x82] = hexes("0000")

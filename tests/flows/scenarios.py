@@ -361,7 +361,8 @@ ROWS = (
     # -- choosing
     chip("two", (("PBOC DEBIT PBOC CREDIT", "1"), PIN, *SOLD), slip=("PBOC DEBIT",)),
     chip("two", (("PBOC DEBIT PBOC CREDIT", "2"), SECOND_PIN, *SOLD), note="the second", slip=("PBOC CREDIT",)),
-    chip("two", (("PBOC DEBIT PBOC CREDIT", "CANCEL"), ("交易已取消", pull), HOME), note="neither", why="", said=NOBODY_ASKED, phase=""),
+    chip("two", (("PBOC DEBIT PBOC CREDIT", "CANCEL"), OUT, ("交易已取消", "ENTER"), HOME), note="neither", why="cancelled",
+         said=NOBODY_ASKED, phase="", tvr=None, tsi=None, cvmr=None),
     chip("confirm", (("PBOC DEBIT 确认", "ENTER"), PIN, *SOLD)),
     chip("first-refuses", (("PBOC DEBIT PBOC CREDIT", "1"), ("不可用 PBOC CREDIT 确认", "ENTER"), SECOND_PIN, *SOLD), slip=("PBOC CREDIT",)),
     chip("no-directory", (("DEBIT ONE DEBIT TWO", "2"), SECOND_PIN, *SOLD), slip=("DEBIT TWO",)),

@@ -163,7 +163,7 @@ def test_the_pin_typed_for_a_card_that_was_pulled_does_not_travel_with_the_next_
 
 def test_the_fifth_application_is_chosen_from_the_second_page(tmp_path):
     names = ["A0000003330101%02X" % number for number in range(1, 7)]
-    directory = [(0x61, [(0x4F, bytes.fromhex(name)), (0x50, b"APP " + name[-1:].encode())]) for name in names]
+    directory = [(0x61, [(0x4F, bytes.fromhex(name)), (0x50, b"BANK-" + name[-1:].encode())]) for name in names]
     answers = {
         apdu.select(apdu.PSE): [(0x6F, [(0x84, apdu.PSE), (0xA5, [(0x88, b"\x01")])])],
         apdu.read_record(1, 1): [(0x70, directory)],
@@ -173,9 +173,9 @@ def test_the_fifth_application_is_chosen_from_the_second_page(tmp_path):
     shop = open_shop(**{"emv.aids": [dict(row, aid=name) for name, row in zip(names, [rows()["emv.aids"][0]] * 6, strict=True)]})
     shop.sale(1234)
     shop.insert_recorded(tmp_path / "card.json")
-    shop.walk(("1 APP 1 4 APP 4", "DOWN"), ("1 APP 5 2 APP 6", "DOWN"), ("1 APP 1 4 APP 4", "DOWN"), ("1 APP 5", "1"))
-    shop.walk(("1 APP 1 4 APP 4", "DOWN"), ("1 APP 6", "1"))  # an application that does not answer is offered no more
-    shop.walk(("1 APP 1 4 APP 4", "DOWN"), ("1 APP 1 4 APP 4", None))
+    shop.walk(("BANK-1 BANK-4", "DOWN"), ("BANK-5 BANK-6", "DOWN"), ("BANK-1 BANK-4", "DOWN"), ("BANK-5", "1"))
+    shop.walk(("BANK-1 BANK-4", "DOWN"), ("BANK-6", "1"))  # an application that does not answer is offered no more
+    shop.walk(("BANK-1 BANK-4", "DOWN"), ("BANK-1 BANK-4", None))
 
 
 def test_no_key_does_anything_while_the_chip_works(shop):
@@ -396,7 +396,7 @@ def test_a_sale_is_not_undone_with_another_card_in_the_slot(shop):
     trace = sold_by_chip(shop)["trace"]
     shop.walk(
         *VOID, ("原凭证号", trace + " ENTER"), ("确认撤销", "ENTER"), ("插卡", insert("credit")),
-        ("密码: 取消", pin), ("拔出", pull), ("不是原交易的卡", "CANCEL"), HOME,
+        ("拔出", pull), ("不是原交易的卡", "CANCEL"), HOME,
     )  # fmt: skip
     assert shop.record()["kind"] == "sale" and agree(shop)
 
