@@ -362,7 +362,7 @@ ROWS = (
     chip("two", (("PBOC DEBIT PBOC CREDIT", "1"), PIN, *SOLD), slip=("PBOC DEBIT",)),
     chip("two", (("PBOC DEBIT PBOC CREDIT", "2"), SECOND_PIN, *SOLD), note="the second", slip=("PBOC CREDIT",)),
     chip("two", (("PBOC DEBIT PBOC CREDIT", "CANCEL"), OUT, ("交易已取消", "ENTER"), HOME), note="neither", why="cancelled",
-         said=NOBODY_ASKED, phase="", tvr=None, tsi=None, cvmr=None),
+         said=NOBODY_ASKED, phase="", tvr="0000000000", tsi="0000", cvmr="3F0000", response=""),
     chip("confirm", (("PBOC DEBIT 确认", "ENTER"), PIN, *SOLD)),
     chip("first-refuses", (("PBOC DEBIT PBOC CREDIT", "1"), ("不可用 PBOC CREDIT 确认", "ENTER"), SECOND_PIN, *SOLD), slip=("PBOC CREDIT",)),
     chip("no-directory", (("DEBIT ONE DEBIT TWO", "2"), SECOND_PIN, *SOLD), slip=("DEBIT TWO",)),
