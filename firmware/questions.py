@@ -107,11 +107,11 @@ def _typing(event: "Event", slot: "ChipReader | None" = None) -> "Work[Event]":
     """Tells the number of digits, until the vault has what it wants, or the card that the PIN is for has left its slot."""
     yield Tell(0)
     while event.name == SECRET_TYPED:
-        yield Tell(event.value)
-        event = yield More(event.ticket)
         if slot is not None and not slot.present:
             yield Close(event.ticket)
             return Event(SECRET_STOPPED, 0, "lost")
+        yield Tell(event.value)
+        event = yield More(event.ticket)
     return event
 
 

@@ -197,7 +197,6 @@ class _Reading:
         terminal, draft = self.terminal, self.draft
         yield Tell("reading")
         self.taps += 1
-        draft.fallback = False
         kernel = self.contactless.tap(self.settings, terminal.emv_request(draft))
         outcome = yield from Talk(terminal, draft, "contactless", ticket, CARD_ANSWER_MS).go(kernel, None)
         if outcome.status == TRY_AGAIN and self.taps < TAPS:
@@ -241,7 +240,6 @@ class _Reading:
         yield Tell("inserted")
         terminal.card_left = True
         draft.offline_pins = 0
-        draft.fallback = False
         talk = Talk(terminal, draft, "chip", ticket, CHIP_ANSWER_MS)
         kernel = self.contact.insert(self.settings, terminal.emv_request(draft))
         step = yield from talk.go(kernel, None)

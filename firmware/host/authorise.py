@@ -192,7 +192,7 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
 def _reply_of(terminal: "Terminal", answer: Answer) -> Reply:
     """What the card is told. What the issuer sent for it and cannot be read is left out; the card may mind."""
     try:
-        return messages.issuer_reply(answer.fields, codes.approved(answer.code), not answer.sent)
+        return messages.issuer_reply(answer.fields or {}, codes.approved(answer.code))
     except tlv.TlvError as error:
         terminal.log("host: field 55: %s" % error)
         return Reply(answer.code, codes.approved(answer.code))

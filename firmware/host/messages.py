@@ -267,10 +267,8 @@ def echo(terminal: "Terminal") -> "tuple[str, Fields]":
     return "0820", fields
 
 
-def issuer_reply(fields: "Fields | None", approved: bool, offline: bool) -> Reply:
-    """What the kernel is told of a reply, or of none: tag 91 and the scripts of its field 55. Raises tlv.TlvError."""
-    if fields is None:
-        return Reply(offline=offline)
+def issuer_reply(fields: "Fields", approved: bool) -> Reply:
+    """What the kernel is told of a reply: its code, tag 91 and the scripts of its field 55. Raises tlv.TlvError."""
     tree = tlv.decode(fields.get(55, b""))
     scripts = tuple([(tag, tlv.encode(value)) for tag, value in tree if tag in (0x71, 0x72)])
     return Reply(fields.get(39, ""), approved, tlv.find(tree, 0x91) or b"", scripts)

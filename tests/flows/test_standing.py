@@ -251,13 +251,13 @@ def test_a_stripe_reader_that_goes_is_not_asked_for_any_more():
     shop.walk(("请挥卡", tap("debit")), *SLIPS)
 
 
-@pytest.mark.parametrize("name", ["debit", "offline-pin"])
-def test_a_card_pulled_while_its_pin_is_typed_is_missed_at_the_next_key(name):
+@pytest.mark.parametrize("name, typed", [("debit", "12"), ("offline-pin", "12"), ("debit", "")])
+def test_a_card_pulled_while_its_pin_is_typed_is_missed_at_the_next_key(name, typed):
     shop = shop_of()
     begin(shop)
     shop.walk(("请挥卡", inserted(name)))
     shop.until(lambda: shop.state == "ChipPin")
-    shop.type("12")
+    shop.type(typed)
     shop.pull()
     shop.run(200)
     shop.type("3")
