@@ -1,4 +1,4 @@
-"""Cuts the power of sales, voids and reversals on real wires: `python -m tests.campaign_cuts --count 50`.
+"""Cuts the power of sales (tapped and by chip), voids and reversals on real wires: `python -m tests.campaign_cuts --count 50`.
 
 First the firmware crashes at each named point (the tests pull the plug there), then plugs are pulled and the firmware
 crashes at `--count` random moments, some of them again while it starts. A line a cut; exit status 1 when the books of
@@ -17,12 +17,13 @@ from emulator.device import Device
 from tests.emulator.cuts import Shop
 
 START_S = (0.2, 1.2)
+WALKS = (Shop.sale, Shop.chip, Shop.void)
 
 
 def at_points(shop: Shop, tell=print) -> "tuple[int, int]":
     """A crash at each named point: how many there were, and how many left books that differ."""
     count = wrong = 0
-    for walk in (Shop.sale, Shop.void, Shop.resolve):
+    for walk in (Shop.sale, Shop.chip, Shop.void, Shop.resolve):
         for place in shop.points(walk):
             reached = shop.cut_at(walk, place, Device.crash)
             differ = shop.recover() if reached else ["the point was not reached"]
@@ -35,10 +36,10 @@ def at_points(shop: Shop, tell=print) -> "tuple[int, int]":
 def at_random(shop: Shop, count: int, seed: int, tell=print) -> int:
     """Cuts so often: how many left books that differ."""
     chance = Random(seed)
-    longest = {walk: shop.seconds(walk) for walk in (Shop.sale, Shop.void)}
+    longest = {walk: shop.seconds(walk) for walk in WALKS}
     wrong = 0
     for number in range(1, count + 1):
-        walk, cut = chance.choice([Shop.sale, Shop.void]), chance.choice([Device.plug, Device.crash])
+        walk, cut = chance.choice(WALKS), chance.choice([Device.plug, Device.crash])
         seconds = chance.random() * longest[walk]
         starts = [chance.uniform(*START_S) for _ in range(chance.choice((0, 0, 0, 1, 2)))]
         inside = shop.cut_after(walk, seconds, cut)

@@ -16,7 +16,7 @@ from firmware.ledger import Ledger
 from tests.books import disagreements, openings
 from tests.toys import until
 
-CARD = "debit"
+CARD, CHIP = "debit", "offline"  # the chip of the second asks for no PIN
 SALE_FEN = 1234
 PATIENCE_S = 20.0
 RESOLVED_S = 40.0
@@ -91,6 +91,20 @@ class Shop:
         device.keys("1 %d ENTER" % SALE_FEN)
         self._by_card()
 
+    def chip(self):
+        """A sale by the chip in the slot, which has its word after the bank's."""
+        device = self.device
+        device.keys("1 %d ENTER" % SALE_FEN)
+        self.see("插卡")
+        device.insert(CHIP)
+        try:
+            self.see("请拔出卡片")
+        finally:
+            device.pull()
+        self.see("打印下一联")
+        device.keys("ENTER")
+        self.see("1 消费")
+
     def void(self):
         """Takes back the newest sale that stands, from the menu to the menu."""
         device = self.device
@@ -138,7 +152,8 @@ class Shop:
 
     def _voidable(self):
         with self.ledger() as (ledger, _):
-            return next((record["trace"] for record in ledger.newest(100) if not ledger.voidable(record)), "")
+            tapped = [record for record in ledger.newest(100) if record["entry"] == "07" and not ledger.voidable(record)]
+            return tapped[0]["trace"] if tapped else ""
 
     # -- power
 

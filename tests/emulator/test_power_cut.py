@@ -49,9 +49,10 @@ def test_the_books_agree_whichever_point_of_the_reversal_the_firmware_is_killed_
 
 def test_the_books_agree_at_random_moments_of_pulled_plugs_and_crashes(shop, subtests):
     chance = Random(20)
-    longest = {walk: shop.seconds(walk) for walk in (Shop.sale, Shop.void)}
-    for number in range(10):
-        walk, cut = chance.choice([Shop.sale, Shop.void]), chance.choice([Device.plug, Device.crash])
+    walks = (Shop.sale, Shop.chip, Shop.void)
+    longest = {walk: shop.seconds(walk) for walk in walks}
+    for number in range(12):
+        walk, cut = chance.choice(walks), chance.choice([Device.plug, Device.crash])
         seconds = chance.random() * longest[walk]
         with subtests.test(msg="%d: %s of a %s after %.3f s" % (number, cut.__name__, walk.__name__, seconds)):
             shop.cut_after(walk, seconds, cut)
