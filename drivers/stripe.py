@@ -214,11 +214,8 @@ class Reader:
             self.state = state
             self._post(Event(PART, 0, (PART_NAME, state)))
 
-    def _open(self) -> int:
-        raise NotImplementedError
-
-    def _shut(self) -> None:
-        raise NotImplementedError
+    _open: Callable[[], int]  # opens the device: its descriptor; raises OSError
+    _shut: Callable[[], None]
 
     def _take(self, data: bytes) -> bytes:
         return data
