@@ -82,6 +82,8 @@ class Assembly:
         self._make_all(LATER)
         if "chip" in self.ports and "vault" in self.ports:
             self.ports["vault"].attach_chip(self.ports["chip"])
+        if "modem" in self.ports and "link" in self.ports:
+            self.ports["link"].attach_modem(self.ports["modem"])
         self._start(LATER)
 
     def _start(self, names: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ new row; nothing else has to know it.
 from collections import namedtuple
 
 from firmware.events import KEYS
+from firmware.ports import BEARERS
 
 Row = namedtuple("Row", ("port", "driver", "module", "cls", "bus", "needs", "takes"))
 
@@ -99,6 +100,30 @@ def key_rows(value):
     return "%s is missing" % ", ".join(missing) if missing else None
 
 
+def bearers(value):
+    """A check for a tuple of bearers, each once, at least one."""
+    if not isinstance(value, tuple) or not value:
+        return "%r is not a tuple of bearers" % (value,)
+    for one in value:
+        if one not in BEARERS:
+            return "%r is none of %s" % (one, ", ".join(BEARERS))
+        if value.count(one) > 1:
+            return "%s is there twice" % one
+    return None
+
+
+def interfaces(value):
+    """A check for {network interface: bearer}."""
+    if not isinstance(value, dict):
+        return "%r is not {interface: bearer}" % (value,)
+    for name, bearer in value.items():
+        if word(name):
+            return "%r is no interface" % (name,)
+        if bearer not in BEARERS:
+            return "%r is none of %s" % (bearer, ", ".join(BEARERS))
+    return None
+
+
 # The rows of `drivers/escpos.py`, which is not loaded to check a board.
 PROFILES = ("csn-a2", "epson-tm", "generic-58", "raster-58")
 # Those of `drivers/chip.py`.
@@ -123,7 +148,8 @@ ROWS = (
     Row("sound", "buzzer", "drivers.sound", "PwmBuzzer", "gpio", {"pin": pin}, {}),
     Row("light", "lamps", "drivers.light", "Lamps", "gpio", {"pins": four_pins}, {"active_low": flag}),
     Row("vault", "software", "drivers.vault_software", "SoftwareVault", "", {}, {"password_cost": whole(1, 10_000_000)}),
-    Row("link", "tcp", "drivers.link", "TcpLink", "", {}, {"send_ms": whole(1, 600_000)}),
+    Row("link", "tcp", "drivers.link", "TcpLink", "",
+        {}, {"send_ms": whole(1, 600_000), "only": bearers, "interfaces": interfaces}),
     Row("store", "sqlite", "drivers.store", "SqliteStore", "", {}, {}),
     Row("clock", "system", "drivers.clock", "SystemClock", "", {}, {}),
     Row("random", "system", "drivers.random", "SystemRandom", "", {}, {}),

@@ -1,102 +1,67 @@
-"""What a vault holds and what can be done with it: keys, working keys, operators' passwords. No port, no thread.
+"""What a vault holds and what can be done with it: keys in their slots, own keys, operators' passwords. No port, no thread.
 
-    record             made by          is
-    key:master         provisioning     16 bytes; the host's working keys come enciphered under it
-    key:pin, :mac,     sign-on          8 or 16 bytes; one use each
-        :track
-    own:seal           provisioning     32 bytes, AES-GCM; what the firmware keeps in its store
-    own:fingerprint    provisioning     32 bytes, HMAC-SHA-256; the same card, the same word, on this device only
-    who:NN             provisioning,    1 made in the factory | cost (4) | salt (16) | PBKDF2-HMAC-SHA-256 (32)
-                       an operator
+    record              made by          is
+    key:, cipher:       provisioning,    a key in a slot (drivers/key_slots.py); one use each
+        check: SLOT     sign-on
+    own:seal            provisioning     32 bytes, AES-GCM; what the firmware keeps in its store
+    own:fingerprint     provisioning     32 bytes, HMAC-SHA-256; the same card, the same word, on this device only
+    who:NN              provisioning,    an operator's password (drivers/passwords.py)
+                        an operator
+    sim:pin             whoever typed    the SIM's PIN, 4 to 8 digits
 
-A four-digit password has ten thousand values: the hash slows a thief of the *opened* file by little, the seal of
-the file is what protects it, and the lock-out (the firmware's) protects the keypad. The cost is chosen so that one
-check takes about 50 ms on a Raspberry Pi Zero 2 W.
-
-Every change is saved before it counts: `save` gets all records and raises OSError if it cannot.
+Every change is saved before it counts: `save` gets all records and raises OSError if it cannot. What is never saved:
+components of a master key, and the keys of the open DUKPT transaction. After a restart the series goes on with the next.
 """
 
-import hashlib
 import hmac
-import struct
 import threading
 
-from drivers import cup_keys
+from drivers import cup_keys, dukpt, kcv, key_slots, macs, passwords, pin_blocks
+from drivers.components import ComponentError, combine
+from drivers.key_slots import SLOTS, WORKING, Refused
 from drivers.libcrypto import NONCE_BYTES, Cipher, CryptoError, cleanse, gcm_open, gcm_seal
+from drivers.passwords import ADMINISTRATOR, COST, FIRST_CLERK, SALT_BYTES, SUPERVISOR
 
-WORKING = ("pin", "mac", "track")
-SLOTS = ("master",) + WORKING
-COST = 20_000
-SALT_BYTES = 16
 OWN_KEY_BYTES = 32
+SIM_PIN_DIGITS = (4, 8)
 
-SUPERVISOR, ADMINISTRATOR, FIRST_CLERK = "00", "99", "01"
-# (operators, digits, password from the factory): reference/products.md §0.
-KINDS = {SUPERVISOR: (6, b"123456"), ADMINISTRATOR: (8, b"12345678")}
-CLERK = (4, b"0000")
-
-_RECORD = struct.Struct(">BI16s32s")
-
-
-class Refused(Exception):
-    """The request cannot be met; `why` is the word of the port's VAULT_REFUSED."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-def password_digits(operator: str) -> int:
-    """How many digits the operator's password has. ValueError when there can be no such operator."""
-    return _kind(operator)[0]
+# form of the port: (whether of the DUKPT transaction, {cipher of the key: form of the clear block})
+PIN_FORMS = {
+    "0": (False, {"tdes": "0", "sm4": "sm4"}),
+    "0-without-pan": (False, {"tdes": "0-without-pan", "sm4": "sm4-without-pan"}),
+    "3": (False, {"tdes": "3"}),
+    "4": (False, {"aes": "4"}),
+    "dukpt-0": (True, {"tdes": "0"}),
+    "dukpt-4": (True, {"aes": "4"}),
+}
+# method of the port: method of drivers/macs.py under the transaction's MAC key
+DUKPT_MACS = {"dukpt-x9.19": "x9.19", "dukpt-cmac": "cmac"}
+# how a track is enciphered: whether under the transaction's data key
+TRACK_METHODS = {"unionpay": False, "dukpt": True}
 
 
-def _kind(operator):
-    if type(operator) is not str or len(operator) != 2 or not (operator.isascii() and operator.isdigit()):
-        raise ValueError("an operator is two digits")
-    return KINDS.get(operator, CLERK)
-
-
-def first_records(master: "bytes | bytearray", random, cost: int = COST, old=()) -> "list[tuple[str, bytearray]]":
-    """The records of a device just provisioned. master: 16 bytes.
+def first_records(
+    master: "bytes | bytearray", random, cost: int = COST, old=(), cipher: str = "tdes", transport: "bytes | bytearray | None" = None
+) -> "list[tuple[str, bytearray]]":
+    """The records of a device just provisioned; master and transport are keys of the cipher, a single-length one is none.
 
     `old`: records of the vault that this one replaces; what it sealed stays readable, nothing else is kept.
     """
-    if len(master) != 16:
-        raise ValueError("a master key has 16 bytes")
+    given = {"master": master} if transport is None else {"master": master, "transport": transport}
+    for slot, key in given.items():
+        if len(key) not in key_slots.MASTER_BYTES[cipher]:
+            raise ValueError("a %s key of %s does not have %d bytes" % (slot, cipher, len(key)))
     kept = dict(old)
-    records = [("key:master", bytearray(master))]
+    records = [record for slot, key in given.items() for record in key_slots.records_of(slot, cipher, key)]
     for name in ("own:seal", "own:fingerprint"):
         records.append((name, bytearray(kept[name]) if name in kept else bytearray(random(OWN_KEY_BYTES))))
     for operator in (FIRST_CLERK, SUPERVISOR, ADMINISTRATOR):
-        records.append(("who:" + operator, _factory_record(operator, random, cost)))
+        records.append(("who:" + operator, passwords.factory_record(operator, random, cost)))
     return records
 
 
-def _factory_record(operator, random, cost):
-    return _password_record(bytearray(_kind(operator)[1]), random(SALT_BYTES), cost, True)
-
-
-def _password_record(digits, salt, cost, factory):
-    return bytearray(_RECORD.pack(factory, cost, salt, hashlib.pbkdf2_hmac("sha256", digits, salt, cost)))
-
-
-def password_fits(record: bytearray, digits: bytearray) -> bool:
-    """Whether `digits` is the password of which `record` was made."""
-    _, cost, salt, digest = _RECORD.unpack(record)
-    return hmac.compare_digest(hashlib.pbkdf2_hmac("sha256", digits, salt, cost), digest)
-
-
-def checked_slots(keys: "list[tuple]") -> "list[tuple[str, bytes, bytes]]":
-    """`keys` of the port's load_keys, if each is for another slot of WORKING; else ValueError."""
-    slots = [slot for slot, _, _ in keys]
-    if not slots or len(set(slots)) != len(slots) or not set(slots) <= set(WORKING):
-        raise ValueError("working keys go to %s, each once" % ", ".join(WORKING))
-    return list(keys)
-
-
 class KeyBox:
-    """`records` in use. All methods may be called from any thread; the key schedules are kept.
+    """`records` in use. All methods may be called from any thread.
 
     save(records)   makes a changed set of records last.
     destroy()       makes the records that lasted unreadable.
@@ -110,16 +75,21 @@ class KeyBox:
         self._save = save
         self._destroy = destroy
         self._cost = cost
-        self._ciphers: dict = {}
         self._check_values: dict = {}
-        self._nobody = bytearray(_RECORD.pack(False, cost, bytes(SALT_BYTES), bytes(32)))
+        self._components: dict[int, bytearray] = {}
+        self._transaction: dukpt.Transaction | None = None
+        self._nobody = passwords.record_of_nobody(cost)
         self.state = state if state != "ready" or self._whole() else "broken"
 
     def _whole(self):
         for name, value in self._records.items():
-            kind = name.partition(":")[0]
-            wanted = {"key": (8, 16), "own": (OWN_KEY_BYTES,), "who": (_RECORD.size,)}.get(kind)
-            if wanted is None or len(value) not in wanted or (kind == "who" and _RECORD.unpack(value)[1] < 1):
+            kind, _, slot = name.partition(":")
+            good = {
+                "own": lambda value: len(value) == OWN_KEY_BYTES,
+                "who": passwords.is_record,
+                "sim": lambda value: _is_sim_pin(value),
+            }.get(kind)
+            if not (good(value) if good else key_slots.whole(name, value, self._records)):
                 return False
         return all(name in self._records for name in ("key:master", "own:seal", "own:fingerprint"))
 
@@ -138,42 +108,180 @@ class KeyBox:
             if self.refusal(slot):
                 return None
             if slot not in self._check_values:
-                self._check_values[slot] = cup_keys.check_value(self._records["key:" + slot])
+                self._check_values[slot] = key_slots.check_value(slot, self._records)
             return self._check_values[slot]
 
-    def load_keys(self, keys: "list[tuple[str, bytes, bytes]]") -> None:
-        """Puts the host's working keys into their slots, all or none. Refused keeps the old ones."""
-        fresh = []
+    # Keys come in.
+
+    def load_keys(self, keys: "list[tuple[str, bytes | str, bytes]]") -> None:
+        """Puts the host's keys into their slots, all or none. Refused keeps the old ones."""
+        fresh: list = []
         with self._guard:
-            self._insist("master")
             try:
-                with Cipher("tdes", self._records["key:master"], encrypt=False) as master:
-                    for slot, cryptogram, expected in keys:
-                        if len(cryptogram) not in (8, 16) or not 3 <= len(expected) <= 8:
-                            raise Refused("bad-data")
-                        # A check value may be sent in 3 bytes; more than 4 say no more than 4.
-                        key = cup_keys.open_key_block(master, bytes(cryptogram), bytes(expected)[:4])
-                        if key is None:
-                            raise Refused("check-value")
-                        fresh.append(("key:" + slot, key))
-            except Refused:
-                cleanse(*(key for _, key in fresh))
+                for slot, block, expected in keys:
+                    opener = SLOTS[slot].opener
+                    fresh += key_slots.opened(slot, block, expected, *self._key(opener))
+            except (Refused, CryptoError):
+                cleanse(*(value for _, value in fresh))
                 raise
-        self._change(fresh)
+        self._install(fresh)
 
-    def mac(self, data: bytes) -> bytes:
-        """UnionPay ECB MAC under "mac", 8 ASCII bytes."""
+    def keep_component(self, number: int, digits: bytearray, cipher: str) -> bytes:
+        """Takes a component of a master key, hexadecimal digits; its check value, 4 bytes."""
+        component = _of_hexadecimal(digits)
+        found = kcv.check_value(cipher, component)
         with self._guard:
-            return cup_keys.ecb_mac(self._cipher("mac"), data)
+            self._insist()
+            self._drop_component(number)
+            self._components[number] = component
+        return found
 
-    def pin_block(self, pin: bytearray, pan: str) -> bytes:
-        """The format 0 block enciphered under "pin", 8 bytes."""
-        clear = cup_keys.pin_block(pin, pan)
+    def install_master(self, cipher: str, expected: bytes) -> bytes:
+        """As the port says: the check value of the components together, which are the master key from then on."""
+        with self._guard:
+            self._insist()
+            try:
+                key = combine([self._components[number] for number in sorted(self._components)], cipher)
+            except ComponentError:
+                self.drop_components()
+                raise Refused("bad-data") from None
+        try:
+            found = kcv.check_value(cipher, key)
+            if not expected:
+                return found
+            if not kcv.fits(cipher, key, expected):
+                self.drop_components()
+                raise Refused("check-value")
+            self._install(key_slots.records_of("master", cipher, key))
+            self.drop_components()
+            return found
+        except CryptoError:
+            self.drop_components()
+            raise
+        finally:
+            cleanse(key)
+
+    def drop_components(self) -> None:
+        """Forgets what `keep_component` took."""
+        with self._guard:
+            for number in list(self._components):
+                self._drop_component(number)
+
+    def _drop_component(self, number):
+        cleanse(self._components.pop(number, bytearray()))
+
+    def _install(self, fresh):
+        """Saves keys; a new master key takes the working keys away, a new series the open transaction."""
+        slots = {name.partition(":")[2] for name, _ in fresh}
+        gone = [name for slot in WORKING for name in key_slots.record_names(slot)] if "master" in slots else []
+        self._change(fresh + [(name, None) for name in gone])
+        if slots & {"master", "dukpt"}:
+            self._begin(None)
+
+    # DUKPT.
+
+    def next_transaction(self) -> bytes:
+        """Moves the series on, saves that, and gives the key serial number."""
+        with self._guard:
+            self._insist("dukpt")
+            series = dukpt.Series(self._records["key:dukpt"])
+        try:
+            transaction = series.advance()
+        except dukpt.Worn:
+            series.close()
+            raise Refused("worn") from None
+        try:
+            self._change([("key:dukpt", series.record)])
+        except Refused:
+            transaction.close()
+            raise
+        self._begin(transaction)
+        return transaction.serial
+
+    def _begin(self, transaction):
+        with self._guard:
+            before, self._transaction = self._transaction, transaction
+            if before is not None:
+                before.close()
+
+    def _working(self, use, kind):
+        """(cipher, key) of the open transaction, the key for the caller to wipe."""
+        self._insist("dukpt")
+        if self._transaction is None:
+            raise Refused("no-key")
+        # Triple DES keys come of every series, AES keys of an AES one.
+        if kind == "aes" and self._transaction.cipher != "aes":
+            raise Refused("bad-data")
+        return kind, self._transaction.working(use, kind)
+
+    # What keys are for.
+
+    def mac(self, data: bytes, method: str = "unionpay", reply: bool = False) -> bytes:
+        """8 bytes. Refused("bad-data") where key and method do not fit. reply: under the key for the host's messages."""
+        with self._guard:
+            if method not in DUKPT_MACS:
+                cipher, key = self._key("mac")
+                return _mac(method, cipher, key, data)
+            self._insist("dukpt")
+            kind = "aes" if method == "dukpt-cmac" and key_slots.cipher_of("dukpt", self._records) == "aes" else "tdes"
+            kind, key = self._working(dukpt.MAC_RESPONSE if reply else dukpt.MAC_REQUEST, kind)
+            try:
+                return _mac(DUKPT_MACS[method], kind, key, data)
+            finally:
+                cleanse(key)
+
+    def pin_refusal(self, form: str = "0") -> "str | None":
+        """Why no PIN can be taken in this form, or None when one can."""
         try:
             with self._guard:
-                return self._cipher("pin").run(clear)
+                self._pin_key(form, lambda kind, key: None)
+        except Refused as refused:
+            return refused.why
+        return None
+
+    def pin_block(self, pin: bytearray, pan: str, form: str = "0") -> bytes:
+        """The enciphered block. pin: ASCII digits; pan: the whole card number."""
+        with self._guard:
+            return self._pin_key(form, lambda kind, key: self._sealed_pin(PIN_FORMS[form][1][kind], kind, key, pin, pan))
+
+    def _pin_key(self, form, work):
+        if form not in PIN_FORMS:
+            raise Refused("bad-data")
+        of_transaction, clears = PIN_FORMS[form]
+        if not of_transaction:
+            kind, key = self._key("pin")
+            if kind not in clears:
+                raise Refused("bad-data")
+            return work(kind, key)
+        (kind,) = clears
+        kind, key = self._working(dukpt.PIN, kind)
+        try:
+            return work(kind, key)
         finally:
-            cleanse(clear)
+            cleanse(key)
+
+    def _sealed_pin(self, clear_form, kind, key, pin, pan):
+        with Cipher(kind, key) as cipher:
+            if clear_form == "4":
+                return pin_blocks.encipher_4(cipher, pin, pan, self._random)
+            clear = pin_blocks.encode(clear_form, pin, pan, self._random)
+            try:
+                return cipher.run(clear)
+            finally:
+                cleanse(clear)
+
+    def encrypt_track(self, track: str, method: str = "unionpay") -> str:
+        """The digits to send. Refused("bad-data") for what is no track."""
+        if method not in TRACK_METHODS:
+            raise Refused("bad-data")
+        with self._guard:
+            if not TRACK_METHODS[method]:
+                return _track(*self._key("track"), track)
+            kind, key = self._working(dukpt.DATA_REQUEST, "tdes")
+            try:
+                return _track(kind, key, track)
+            finally:
+                cleanse(key)
 
     def seal(self, data: bytes) -> bytes:
         """nonce, ciphertext, tag."""
@@ -197,6 +305,22 @@ class KeyBox:
             self._insist()
             return hmac.digest(self._records["own:fingerprint"], data, "sha256")[:16]
 
+    # The SIM.
+
+    def sim_pin(self) -> "bytearray | None":
+        """A copy of the SIM's PIN, for the caller to wipe; None when none is kept."""
+        with self._guard:
+            kept = self._records.get("sim:pin") if self.state == "ready" else None
+            return None if kept is None else bytearray(kept)
+
+    def keep_sim_pin(self, pin: bytearray) -> None:
+        """Keeps it from now on; `pin` becomes the box's own."""
+        self._change([("sim:pin", pin)])
+
+    def drop_sim_pin(self) -> None:
+        """Forgets it: the SIM has another."""
+        self._change([("sim:pin", None)])
+
     # Operators.
 
     def knows(self, operator: str) -> bool:
@@ -205,28 +329,27 @@ class KeyBox:
 
     def is_factory(self, operator: str) -> bool:
         """The operator's password was never changed."""
-        _kind(operator)
+        passwords.kind(operator)
         with self._guard:
             record = self._records.get("who:" + operator)
-            return record is not None and _RECORD.unpack(record)[0] == 1
+            return record is not None and passwords.is_factory(record)
 
     def check_password(self, operator: str, digits: bytearray) -> bool:
         """Takes as long for an operator that does not exist."""
-        _kind(operator)
+        passwords.kind(operator)
         with self._guard:
             self._insist()
             record = self._records.get("who:" + operator)
             copy = bytearray(self._nobody if record is None else record)
-        fits = password_fits(copy, digits)
+        fits = passwords.password_fits(copy, digits)
         cleanse(copy)
         return fits and record is not None
 
     def new_password(self, operator: str, digits: bytearray) -> "bytearray | None":
         """A record for `set_password`, or None when the password is weak: the factory's, the old one, all equal."""
-        same = digits.count(digits[0]) == len(digits)
-        if same or hmac.compare_digest(digits, _kind(operator)[1]) or self.check_password(operator, digits):
+        if passwords.is_weak(operator, digits) or self.check_password(operator, digits):
             return None
-        return _password_record(digits, self._random(SALT_BYTES), self._cost, False)
+        return passwords.record_of(digits, self._random(SALT_BYTES), self._cost)
 
     def set_password(self, operator: str, record: bytearray) -> None:
         if not self.knows(operator):
@@ -235,11 +358,13 @@ class KeyBox:
 
     def add_operator(self, operator: str) -> None:
         """The operator has the factory's password from now on, whether he is new or not."""
-        self._change([("who:" + operator, _factory_record(operator, self._random, self._cost))])
+        self._change([("who:" + operator, passwords.factory_record(operator, self._random, self._cost))])
 
     def remove_operator(self, operator: str) -> None:
-        _kind(operator)
+        passwords.kind(operator)
         self._change([("who:" + operator, None)])
+
+    # The end of it.
 
     def wipe(self) -> None:
         """Nothing is left, in memory first, then on the medium."""
@@ -252,24 +377,25 @@ class KeyBox:
     def forget(self) -> None:
         """Wipes the memory only."""
         with self._guard:
-            for cipher in self._ciphers.values():
-                cipher.close()
-            self._ciphers.clear()
+            self.forget_unsaved()
             self._check_values.clear()
             cleanse(*self._records.values())
             self._records.clear()
+
+    def forget_unsaved(self) -> None:
+        """Wipes what a power cut takes: components, and the keys of the open transaction."""
+        self.drop_components()
+        self._begin(None)
 
     def _insist(self, slot=None):
         why = self.refusal(slot)
         if why:
             raise Refused(why)
 
-    def _cipher(self, slot):
-        cipher = self._ciphers.get(slot)
-        if cipher is None:
-            self._insist(slot)
-            cipher = self._ciphers[slot] = Cipher("tdes", self._records["key:" + slot])
-        return cipher
+    def _key(self, slot):
+        """(cipher, key) of a slot."""
+        self._insist(slot)
+        return key_slots.cipher_of(slot, self._records), self._records["key:" + slot]
 
     def _change(self, fresh):
         """Saves the records with `fresh` put in (None takes out), then uses them."""
@@ -295,8 +421,32 @@ class KeyBox:
                     old = self._records.get(name)
                     if old is not None:
                         cleanse(old)
-                    slot = name.partition(":")[2]
-                    self._check_values.pop(slot, None)
-                    if name.startswith("key:") and slot in self._ciphers:
-                        self._ciphers.pop(slot).close()
+                    self._check_values.pop(name.partition(":")[2], None)
                 self._records = changed
+
+
+def _mac(method, cipher, key, data):
+    try:
+        return macs.mac(method, cipher, key, data)
+    except macs.MacError:
+        raise Refused("bad-data") from None
+
+
+def _track(cipher, key, track):
+    try:
+        with Cipher(cipher, key) as schedule:
+            return cup_keys.encrypted_track(schedule, track)
+    except cup_keys.TrackError:
+        raise Refused("bad-data") from None
+
+
+def _of_hexadecimal(digits):
+    """Bytes of ASCII hexadecimal digits, without a copy that nobody wipes."""
+    out = bytearray(len(digits) // 2)
+    for place, digit in enumerate(digits):
+        out[place // 2] |= (digit - 48 if digit < 58 else digit - 55) << (0 if place % 2 else 4)
+    return out
+
+
+def _is_sim_pin(value):
+    return SIM_PIN_DIGITS[0] <= len(value) <= SIM_PIN_DIGITS[1] and value.isdigit()

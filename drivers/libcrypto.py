@@ -1,6 +1,6 @@
 """The system's OpenSSL (libcrypto 3 or 1.1), called through ctypes.
 
-Block ciphers, authenticated encryption and RSA's public operation only; hashes, HMAC and PBKDF2 are in the standard
+Block ciphers, their modes and MAC, authenticated encryption and RSA's public operation only; hashes, HMAC and PBKDF2 are in the standard
 library. No cipher is written here. The library is opened by its soname at first use (`ctypes.util.find_library`
 starts a compiler and takes 20 ms) and only functions that 1.1 and 3 share are bound.
 
@@ -10,6 +10,8 @@ starts a compiler and takes 20 ms) and only functions that 1.1 and 3 share are b
     aes     16, 24, 32   16     FIPS 197
     sm4     16           16     GB/T 32907-2016; some distributions build OpenSSL without it
     gcm     16, 24, 32   1      AES-GCM, NIST SP 800-38D, 12-byte nonce, 16-byte tag
+    ctr     16, 24, 32   1      AES in counter mode, NIST SP 800-38A
+    cmac    as its cipher       NIST SP 800-38B; ISO/IEC 9797-1:2011 algorithm 5
     rsa     1 to 512     key    RSAEP, IETF RFC 8017 5.1.1: no padding of its own
 
 Secrets travel in `bytearray`, which `cleanse` can wipe; `bytes` cannot be wiped. Every context is freed through
@@ -54,6 +56,14 @@ FUNCTIONS = {
     "BN_bn2binpad": (_I, (_P, _P, _I)),
     "BN_clear_free": (None, (_P,)),
 }
+# Of a library that is built without old interfaces they may be missing: bound at their first use.
+CMAC_FUNCTIONS = {
+    "CMAC_CTX_new": (_P, ()),
+    "CMAC_CTX_free": (None, (_P,)),
+    "CMAC_Init": (_I, (_P, _P, _N, _P, _P)),
+    "CMAC_Update": (_I, (_P, _P, _N)),
+    "CMAC_Final": (_I, (_P, _P, ctypes.POINTER(_N))),
+}
 
 
 class CryptoError(Exception):
@@ -74,16 +84,19 @@ class _Library(types.SimpleNamespace):
                 tried.append(soname)
         if handle is None:
             raise CryptoError("no libcrypto: install OpenSSL 3 or 1.1 (Debian: libssl3); tried " + ", ".join(tried))
-        for name, (result, arguments) in FUNCTIONS.items():
-            try:
-                function = getattr(handle, name)
-            except AttributeError:
-                raise CryptoError("%s lacks %s" % (soname, name)) from None
-            function.restype, function.argtypes = result, arguments
-            setattr(self, name, function)
         self.soname = soname
         self._handle = handle
         self._ciphers: dict[str, int] = {}
+        self.bind(FUNCTIONS)
+
+    def bind(self, functions: dict) -> None:
+        for name, (result, arguments) in functions.items():
+            try:
+                function = getattr(self._handle, name)
+            except AttributeError:
+                raise CryptoError("%s lacks %s" % (self.soname, name)) from None
+            function.restype, function.argtypes = result, arguments
+            setattr(self, name, function)
 
     def cipher(self, symbol: str) -> int:
         found = self._ciphers.get(symbol)
@@ -132,6 +145,14 @@ def cleanse(*secrets: bytearray) -> None:
             library().OPENSSL_cleanse((ctypes.c_char * len(secret)).from_buffer(secret), len(secret))
 
 
+def xor(first: "bytes | bytearray", second: "bytes | bytearray") -> bytearray:
+    """Both of one length, byte by byte; the result can be wiped."""
+    out = bytearray(first)
+    for at, byte in enumerate(second):
+        out[at] ^= byte
+    return out
+
+
 class Cipher:
     """One key in one direction, its schedule computed once: for keys that are used again and again.
 
@@ -146,12 +167,9 @@ class Cipher:
         ecb, cbc, self.block = CIPHERS[name]
         if iv is not None and len(iv) != self.block:
             raise CryptoError("%s: an initial vector of %d bytes" % (name, len(iv)))
-        symbol = ecb if iv is None else cbc
         lib = library()
-        cipher = lib.cipher(symbol % (len(key) * 8) if "%d" in symbol else symbol)
-        long_key = bytearray(key)
-        if name == "tdes" and len(key) < 24:
-            long_key += long_key[:8] if len(key) == 16 else long_key + long_key
+        cipher = lib.cipher(_symbol(ecb if iv is None else cbc, key))
+        long_key = _long_key(name, key)
         self._update, self._free = lib.EVP_CipherUpdate, lib.EVP_CIPHER_CTX_free
         self._context = lib.EVP_CIPHER_CTX_new()
         try:
@@ -198,9 +216,66 @@ class Cipher:
         self.close()
 
 
+def _symbol(symbol, key):
+    return symbol % (len(key) * 8) if "%d" in symbol else symbol
+
+
+def _long_key(name, key):
+    """The key as the library wants it, for the caller to wipe: triple DES in three parts."""
+    if name != "tdes" or len(key) == 24:
+        return bytearray(key)
+    long_key = bytearray(24)
+    for at in range(0, 24, len(key)):
+        long_key[at : at + len(key)] = key[: 24 - at]
+    return long_key
+
+
 def _once(name, key, data, encrypt, iv=None) -> bytes:
     with Cipher(name, key, encrypt, iv) as cipher:
         return cipher.run(data)
+
+
+def cmac(name: str, key: "bytes | bytearray", data: "bytes | bytearray") -> bytes:
+    """The CMAC of `data`, any length, under a key of the cipher: one block. Raises CryptoError."""
+    out = cmac_secret(name, key, data)
+    return bytes(out)
+
+
+def cmac_secret(name: str, key: "bytes | bytearray", data: "bytes | bytearray") -> bytearray:
+    """`cmac` for a result that is a key: it can be wiped."""
+    if len(key) not in KEY_BYTES[name]:
+        raise CryptoError("%s: a key of %d bytes" % (name, len(key)))
+    lib = library()
+    if not hasattr(lib, "CMAC_Final"):
+        lib.bind(CMAC_FUNCTIONS)
+    _, cbc, block = CIPHERS[name]
+    cipher = lib.cipher(_symbol(cbc, key))
+    out, length, long_key, context = bytearray(block), _N(), _long_key(name, key), lib.CMAC_CTX_new()
+    try:
+        good = lib.CMAC_Init(context, _view(long_key), len(long_key), cipher, None) == 1
+        good = good and (not data or lib.CMAC_Update(context, _view(data), len(data)) == 1)
+        if not good or lib.CMAC_Final(context, _view(out), ctypes.byref(length)) != 1 or length.value != block:
+            raise CryptoError("cmac: libcrypto failed")
+        return out
+    finally:
+        cleanse(long_key)
+        lib.CMAC_CTX_free(context)
+
+
+def aes_ctr(key: "bytes | bytearray", counter: bytes, data: "bytes | bytearray") -> bytearray:
+    """AES in counter mode, its own inverse. counter: the first counter block, 16 bytes; data: any length."""
+    if len(key) not in KEY_BYTES["aes"] or len(counter) != 16:
+        raise CryptoError("ctr: a key of %d bytes, a counter of %d" % (len(key), len(counter)))
+    lib = library()
+    cipher = lib.cipher("EVP_aes_%d_ctr" % (len(key) * 8))
+    out, length, context = bytearray(len(data)), ctypes.c_int(), lib.EVP_CIPHER_CTX_new()
+    try:
+        good = lib.EVP_CipherInit_ex(context, cipher, None, _view(key), counter, 1) == 1
+        if not good or (data and lib.EVP_CipherUpdate(context, _view(out), ctypes.byref(length), _view(data), len(data)) != 1):
+            raise CryptoError("ctr: libcrypto failed")
+        return out
+    finally:
+        lib.EVP_CIPHER_CTX_free(context)
 
 
 def tdes_ecb_encrypt(key: "bytes | bytearray", data: "bytes | bytearray") -> bytes:

@@ -1,43 +1,46 @@
-"""A byte stream to a host over the system's network: TCP, with TLS on top when asked for.
+"""A byte stream to a host over whatever network there is: TCP by one of the bearers, with TLS on our side when asked for.
 
-One thread a connection. It sleeps in one poll() over the socket and a wake-up descriptor and goes through
+    bearers.py   which are up, in which order they are tried     tcp.py   sockets of the system
+    tls.py       TLS between bytes and bytes                     modem.py sockets in the modem (attached: `attach_modem`)
 
-    resolve -> connect (each address in turn) -> TLS handshake -> stream
+One thread, the loop's, does it all. A connection is a generator in it: it yields until when it waits, and is sent
+(what, value), what being an event of its socket (tcp.py), "send" for bytes of ours, or "time" when the time is up.
 
-Everything up to LINK_UP shares the deadline that `connect` was given; bytes that the other side does not take
-within "send_ms" break the connection; how long to wait for an answer is the caller's business. `close` and the end
-of a connection are decided under one lock, so nothing is posted for a ticket once `close` has returned.
+    for each bearer that is up, in order:   open -> TLS handshake      each in its share of what is left of connect_ms
+        it failed: nothing of ours has been sent, so the next may try; the order remembers
+    LINK_UP(bearer)                         from here on the connection lives and dies with this bearer
+    stream -> LINK_DOWN(why)
 
-    why            seen as
-    refused        a host is there, nobody listens
-    unreachable    no route, no network
-    timeout        no answer before the deadline
-    name           the name cannot be resolved
-    tls            certificate, host name or protocol refused, or an authority that is no PEM
-    closed         the other side ended the stream in good order
-    broken         reset, or bytes not taken
+The firmware may be slower than a host that never stops: pieces that it has not dropped yet are counted, and from
+MOST_UNTAKEN on the socket is not read; a modem, which cannot be held, is cut off at MOST_UNHELD. How long to wait for an
+answer is the firmware's business.
 
-The named points (see wires.reach) are "link:connect", "link:send", "link:sent", "link:receive".
+`close` and the end of a connection are decided under one lock, so nothing is posted for a ticket once `close` has
+returned. The named points (see wires.reach) are "link:connect", "link:send", "link:sent", "link:receive".
 """
 
-import errno
-import os
-import select
-import socket
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Generator
 
-from firmware.events import LINK_DATA, LINK_DOWN, LINK_UP, Event
+from drivers.bearers import Bearers, System, most_telling, share_ms
+from drivers.loop import Loop, Timer
+from drivers.tcp import Sockets, is_loopback
+from drivers.tls import Contexts, Tls, TlsError
+from firmware.events import LINK_DATA, LINK_DOWN, LINK_STEP, LINK_UP, Event
+from firmware.ports import BEARERS, LINK_FAULTS
 
-CHUNK = 16_384
-TURN = 64  # chunks received before a send gets its chance
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Waits = Generator["float | None", tuple[str, Any], Any]
+
 SEND_MS = 10_000
-
-_WHY = {
-    errno.ECONNREFUSED: "refused",
-    errno.ECONNRESET: "refused",
-    errno.ETIMEDOUT: "timeout",
-}  # every other errno while connecting: unreachable
+MOST_UNTAKEN = 256 * 1024
+MOST_UNHELD = 4 * MOST_UNTAKEN
+LOOK_S = 0.05  # how often a socket that is held is looked after
 
 _WHERE = (("address", str), ("port", int), ("tls", bool), ("authority", str), ("connect_ms", int))
 
@@ -51,25 +54,48 @@ def check_where(where: dict) -> None:
         raise ValueError("link: port must be 1..65535")
     if where["connect_ms"] <= 0:
         raise ValueError("link: connect_ms must be positive")
+    if not isinstance(where.get("steps", False), bool):
+        raise ValueError("link: steps must be True or False")
+    bearers = where.get("bearers", BEARERS)
+    if not isinstance(bearers, (tuple, list)) or [name for name in bearers if name not in BEARERS]:
+        raise ValueError(f"link: bearers must be some of {', '.join(BEARERS)}")
 
 
 class TcpLink:
     """`ports.Link`.
 
     part     "send_ms": how long the network may refuse to take our bytes (default 10,000).
+             "only": the bearers that the board may use (default: all); "interfaces": {network interface: bearer}.
     reach    Called with the name of each point that is reached.
+    system   What Linux tells of its interfaces, for whoever has another Linux.
     """
 
-    def __init__(self, post, part, reach=None):
+    def __init__(
+        self,
+        post: Callable[[Event], object],
+        part: dict,
+        reach: Callable[[str], object] | None = None,
+        system: System | None = None,
+    ):
         self._post = post
-        self._send_ms = part.get("send_ms", SEND_MS)
-        self._reach = reach or (lambda point: None)
+        self.reach = reach or (lambda point: None)
         self._lock = threading.RLock()
         self._open: dict[int, _Connection] = {}
-        self._contexts: dict = {}
+        self.loop = Loop("link")
+        self.sockets = Sockets(self.loop, part.get("send_ms", SEND_MS))
+        self.network = Bearers(post, self.loop, system or System(part.get("interfaces")), part.get("only", BEARERS))
+        self.contexts = Contexts()
 
     def start(self) -> None:
-        """Nothing to start: threads belong to connections."""
+        """Watches the bearers from then on."""
+        self.network.start()
+
+    def attach_modem(self, modem: "Any") -> None:
+        """`ports.Modem` with the socket service of `tcp.py`, called before the first connection."""
+        self.network.modem = modem
+
+    def bearers(self) -> list[dict]:
+        return self.network.rows()
 
     def connect(self, ticket: int, where: dict) -> None:
         check_where(where)
@@ -77,28 +103,28 @@ class TcpLink:
             if ticket in self._open:
                 raise ValueError(f"link: ticket {ticket} is already open")
             connection = self._open[ticket] = _Connection(self, ticket, dict(where))
-        connection.thread.start()
+        self.loop.call(connection.start)
 
     def send(self, ticket: int, data: bytes) -> None:
         """A ticket that is down is ignored: its LINK_DOWN may still be on its way to the caller."""
         with self._lock:
             connection = self._open.get(ticket)
-            if connection and data:
-                connection.push(bytes(data))
+        if connection and data:
+            piece = bytes(data)
+            self.loop.call(lambda: connection.happen("send", piece))
 
     def close(self, ticket: int | None = None) -> None:
-        """Ends one connection, or all of them when the driver is put away."""
+        """Ends one connection, or all of them when the driver is put away. What was sent before still leaves."""
         with self._lock:
             tickets = list(self._open) if ticket is None else [ticket]
             ended = [self._open.pop(each) for each in tickets if each in self._open]
-            for connection in ended:
-                connection.stop()
+        for connection in ended:
+            self.loop.call(connection.stop)
         if ticket is None:
-            for connection in ended:
-                if connection.thread is not threading.current_thread():
-                    connection.thread.join(2)
+            self.loop.call(self.network.close)
+            self.loop.close()
 
-    def _answer(self, connection: "_Connection", name, value, last=False) -> bool:
+    def answer(self, connection: "_Connection", name: str, value: object, last: bool = False) -> bool:
         """Posts unless the ticket was closed meanwhile; says whether it was posted."""
         with self._lock:
             if self._open.get(connection.ticket) is not connection:
@@ -108,247 +134,238 @@ class TcpLink:
             self._post(Event(name, connection.ticket, value))
             return True
 
-    def _context(self, authority: str):
-        """Reading the system's authorities takes a tenth of a second on a small board: once is enough."""
-        import ssl
-
-        with self._lock:
-            if authority not in self._contexts:
-                self._contexts[authority] = ssl.create_default_context(cadata=authority or None)
-            return self._contexts[authority]
-
 
 class _Down(Exception):
-    """The connection ends; the argument is the reason that LINK_DOWN carries."""
+    """The attempt, or the connection, ends; `why` is one of ports.LINK_FAULTS."""
+
+    def __init__(self, why: object):
+        super().__init__(why)
+        self.why = why if why in LINK_FAULTS else "broken"
 
 
-class _Stopped(Exception):
-    """The caller has closed the ticket."""
+class _Piece(bytes):
+    """Bytes handed to the firmware. When nobody holds them any more they count as taken."""
+
+    taken: "deque[int]"
+
+    def __del__(self) -> None:
+        self.taken.append(len(self))  # from any thread; nothing else is safe here
 
 
 class _Connection:
-    def __init__(self, link, ticket, where):
+    """One ticket. All but the making runs in the loop's thread."""
+
+    def __init__(self, link: TcpLink, ticket: int, where: dict):
         self.link = link
         self.ticket = ticket
         self.where = where
-        self.thread = threading.Thread(target=self._run, name=f"link-{ticket}", daemon=True)
-        self._socket = None
-        self._deadline = time.monotonic() + where["connect_ms"] / 1000
-        self._outbox: list[bytes] = []
-        self._stopped = False
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._began = time.monotonic()
+        self._service: Any = None
+        self._handle: Any = None
+        self._tls: Tls | None = None
+        self._timer: Timer | None = None
+        self._untaken = 0
+        self._taken: deque[int] = deque()
+        self._held = False
+        self._ended = False
+        self._ear: Callable[[str, object], None] | None = None
+        self._work = self._live()
 
-    # Called under the link's lock, from any thread, while the connection is in its table.
+    def start(self) -> None:
+        self._resume(None)
 
-    def push(self, data):
-        self._outbox.append(data)
-        os.eventfd_write(self._wake, 1)
+    def happen(self, what: str, value: object) -> None:
+        """Something it may be waiting for."""
+        if what == "down":
+            self._handle = None  # spent
+        if not self._ended:
+            self._resume((what, value))
 
-    def stop(self):
-        self._stopped = True
-        os.eventfd_write(self._wake, 1)
+    def stop(self) -> None:
+        """Nobody listens any more."""
+        self._ended = True
+        self._work.close()
+        self._disarm()
+        self._hang_up()
 
-    # The connection's own thread.
-
-    def _run(self):
-        why = "broken"
+    def _resume(self, event: "tuple[str, Any] | None") -> None:
+        self._disarm()
+        why = ""
         try:
-            self.link._reach("link:connect")
-            self._connect(self._resolve())
-            if self.where["tls"]:
-                self._secure()
-            if self.link._answer(self, LINK_UP, None):
-                self._stream()
-        except _Stopped:
-            why = None
-            self._part()
-        except _Down as down:
-            why = down.args[0]
-        finally:
-            if self._socket is not None:
-                self._socket.close()
-            if why is not None:
-                self.link._answer(self, LINK_DOWN, why, last=True)
-            with self.link._lock:
-                # Under the lock, and out of the table: nobody can write to the descriptor's successor.
-                if self.link._open.get(self.ticket) is self:
-                    del self.link._open[self.ticket]
-                os.close(self._wake)
-                self._wake = None
-
-    def _wait(self, events, until):
-        """Sleeps until the socket is ready for `events`, something else is to be looked at, or `until` has passed.
-        Returns whether the socket is ready. Raises _Stopped when the ticket is closed."""
-        poll = select.poll()
-        poll.register(self._wake, select.POLLIN)
-        if events:
-            poll.register(self._socket, events)
-        while True:
-            left = None if until is None else max(0.0, until - time.monotonic()) * 1000
-            ready = dict(poll.poll(left))
-            woken = self._wake in ready
-            if woken:
-                os.eventfd_read(self._wake)
-                if self._stopped:
-                    raise _Stopped
-            if len(ready) > woken:
-                return True
-            if woken or until is not None and time.monotonic() >= until:
-                return False
-
-    def _resolve(self):
-        """The host's addresses. getaddrinfo cannot be interrupted, so a name is looked up by a thread that is
-        left to itself when it takes too long."""
-        address, port = self.where["address"], self.where["port"]
-        if not address:
-            raise _Down("name")  # the resolver would take it for this machine
-        for family in (socket.AF_INET, socket.AF_INET6):
-            try:
-                socket.inet_pton(family, address)
-                return [(family, (address, port))]
-            except (OSError, ValueError):
-                continue
-        found = []
-        done = threading.Event()
-
-        def look_up():
-            try:
-                found.extend((row[0], row[4]) for row in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM))
-            except (OSError, UnicodeError, ValueError):
-                pass
-            done.set()
-            with self.link._lock:
-                if self._wake is not None:
-                    os.eventfd_write(self._wake, 1)
-
-        threading.Thread(target=look_up, name="link-name", daemon=True).start()
-        while not done.is_set():
-            self._wait(0, self._deadline)
-            self._check_deadline()
-        if not found:
-            raise _Down("name")
-        return found
-
-    def _check_deadline(self):
-        if time.monotonic() >= self._deadline:
-            raise _Down("timeout")
-
-    def _connect(self, addresses):
-        why = "unreachable"
-        for index, (family, address) in enumerate(addresses):
-            # A dead address must not eat the time of the living ones behind it.
-            now = time.monotonic()
-            until = now + (self._deadline - now) / (len(addresses) - index)
-            try:
-                self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                code = self._socket.connect_ex(address)
-                if code == errno.EINPROGRESS:
-                    code = self._result(until)
-            except OSError as error:
-                code = error.errno
-            if code == 0:
-                return
-            why = _WHY.get(code, "unreachable")
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
-        raise _Down(why)
-
-    def _result(self, until) -> int:
-        """The errno of the connection that is being made."""
-        while not self._wait(select.POLLOUT, until):
-            if time.monotonic() >= until:
-                return errno.ETIMEDOUT
-        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-
-    def _secure(self):
-        import ssl
-
-        try:
-            context = self.link._context(self.where["authority"])
-            self._socket = context.wrap_socket(self._socket, server_hostname=self.where["address"], do_handshake_on_connect=False)
-            while True:
-                try:
-                    return self._socket.do_handshake()
-                except ssl.SSLWantReadError:
-                    events = select.POLLIN
-                except ssl.SSLWantWriteError:
-                    events = select.POLLOUT
-                self._wait(events, self._deadline)
-                self._check_deadline()
-        except ssl.SSLError:
-            raise _Down("tls") from None
-        except OSError:
-            raise _Down("broken") from None
-        except (ValueError, TypeError):  # a host name that no certificate can have, an authority that is no ASCII
-            raise _Down("tls") from None
-
-    def _stream(self):
-        sending = b""
-        until = None
-        while True:
-            more, events = self._receive()
-            if not sending:
-                with self.link._lock:
-                    sending, self._outbox = b"".join(self._outbox), []
-                if sending:
-                    until = time.monotonic() + self.link._send_ms / 1000
-                    self.link._reach("link:send")
-            if sending:
-                sent, wanted = self._try(self._socket.send, sending)
-                sending = sending[sent or 0 :]
-                if not sending:
-                    self.link._reach("link:sent")
-                    until = None
-                    continue
-                if time.monotonic() >= until:
-                    raise _Down("broken")
-                events |= wanted or select.POLLOUT
-            if not more:
-                self._wait(events, until)
-
-    def _receive(self):
-        """Hands on what is there, in turns so that a talkative host cannot keep us from sending. TLS may hold bytes
-        that poll() does not know of, so it reads until dry. Returns (more may be there, what to wait for)."""
-        for _ in range(TURN):
-            data, wanted = self._try(self._socket.recv, CHUNK)
-            if data is None:
-                return False, select.POLLIN | wanted
-            if not data:
-                raise _Down("closed")
-            self.link._reach("link:receive")
-            if not self.link._answer(self, LINK_DATA, data):
-                raise _Stopped
-        return True, select.POLLIN
-
-    def _try(self, function, argument):
-        """(result, 0), or (None, what to wait for: 0 for what the function itself waits for)."""
-        try:
-            return function(argument), 0
-        except BlockingIOError:
-            return None, 0
-        except OSError as error:
-            if self.where["tls"]:
-                import ssl
-
-                # A renegotiation may want to read before it can write, and the other way round.
-                if isinstance(error, ssl.SSLWantReadError):
-                    return None, select.POLLIN
-                if isinstance(error, ssl.SSLWantWriteError):
-                    return None, select.POLLOUT
-                if isinstance(error, ssl.SSLZeroReturnError):
-                    raise _Down("closed") from None
-            raise _Down("broken") from None
-
-    def _part(self):
-        """The caller has gone: what was queued is offered once, and TLS says goodbye if it can without waiting."""
-        if self._socket is None:
+            until = self._work.send(event)  # type: ignore[arg-type]  # None begins it
+            if until is not None:
+                self._timer = self.link.loop.at(until, lambda: self.happen("time", None))
             return
+        except StopIteration:
+            pass  # closed, from within one of the named points
+        except _Down as down:
+            why = down.why
+        except Exception:
+            self._end("broken")
+            raise
+        self._end(why)
+
+    def _end(self, why: str) -> None:
+        self._ended = True
+        self._hang_up()
+        self.link.answer(self, LINK_DOWN, why, last=True)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Its life.
+
+    def _live(self) -> "Waits":
+        self.link.reach("link:connect")
+        bearer, plain = yield from self._arrive()
+        if self.link.answer(self, LINK_UP, bearer):
+            yield from self._stream(plain)
+
+    def _arrive(self) -> "Waits":
+        """Tries the bearers -> (name of the one that carries, plain pieces that came with the end of the handshake)."""
+        network, where = self.link.network, self.where
+        end = self._began + where["connect_ms"] / 1000
+        ways = network.choose(where.get("bearers", BEARERS), is_loopback(where["address"]))
+        faults = []
+        for number, (bearer, device) in enumerate(ways):
+            left_ms = int((end - time.monotonic()) * 1000)
+            if faults and left_ms <= 0:
+                break
+            until = time.monotonic() + share_ms(left_ms, len(ways) - number - 1) / 1000
+            try:
+                plain = yield from self._attempt(device, until)
+            except _Down as down:
+                network.failed(bearer, down.why)
+                faults.append(down.why)
+                self._hang_up()
+            else:
+                network.order.forgive(bearer)
+                return bearer, plain
+        raise _Down(most_telling(faults))
+
+    def _attempt(self, device: str | None, until: float) -> "Waits":
+        where = self.where
+        ms = max(1, int((until - time.monotonic()) * 1000))
+        place = (where["address"], where["port"], ms, self._hears())
+        if device is None:
+            self._service = self.link.network.modem
+            self._handle = self._service.open_socket(*place)
+        else:
+            self._service = self.link.sockets
+            self._handle = self._service.open_socket(*place, device)
+        while True:
+            what, value = yield until
+            if what == "step":
+                self._step(*value)
+            elif what == "up":
+                break
+            elif what == "down":
+                raise _Down(value)
+            elif what == "time":
+                raise _Down("timeout")
+        return (yield from self._secure(until)) if where["tls"] else []
+
+    def _hears(self) -> Callable[[str, object], None]:
+        """What its socket calls, from any thread. A socket that has been given up is not heard any more."""
+
+        def on_event(what: str, value: object) -> None:
+            self.link.loop.call(lambda: self.happen(what, value) if self._ear is on_event else None)
+
+        self._ear = on_event
+        return on_event
+
+    def _step(self, step: str, ms: int) -> None:
+        if self.where.get("steps", False):
+            self.link.answer(self, LINK_STEP, (step, ms))
+
+    def _secure(self, until: float) -> "Waits":
+        """The TLS handshake -> plain pieces that came with its end."""
+        began, where = time.monotonic(), self.where
+        plain: list[bytes] = []
         try:
-            if self._outbox:
-                self._socket.send(b"".join(self._outbox))
-            if hasattr(self._socket, "unwrap"):
-                self._socket.unwrap()
-        except (OSError, ValueError):
-            pass
+            tls = self._tls = self.link.contexts.open(where["authority"], where["address"], where["port"])
+            self._flush()
+            while not tls.ready:
+                what, value = yield until
+                if what == "data":
+                    plain = tls.feed(value)
+                    self._flush()
+                elif what == "down":
+                    raise _Down("tls" if value == "closed" else value)
+                elif what == "time":
+                    raise _Down("timeout")
+        except TlsError as error:
+            self._flush()
+            raise _Down(error.why) from None
+        self._step("tls", round((time.monotonic() - began) * 1000))
+        return plain
+
+    def _stream(self, plain: list[bytes]) -> "Waits":
+        link, tls = self.link, self._tls
+        self._hand_on(plain)
+        leaving = False  # bytes of the firmware's that the network has not taken yet
+        while True:
+            what, value = yield self._spare()
+            try:
+                if what == "data":
+                    self._hand_on([value] if tls is None else tls.feed(value))
+                elif what == "send":
+                    leaving = True
+                    link.reach("link:send")
+                    if tls is None:
+                        self._service.send_socket(self._handle, value)
+                    else:
+                        tls.write(value)
+                elif what == "sent" and leaving:
+                    leaving = False
+                    link.reach("link:sent")
+            except TlsError:
+                raise _Down("broken") from None
+            if tls is not None:
+                self._flush()
+                if tls.ended:
+                    raise _Down("closed")
+            if what == "down":
+                raise _Down("broken" if value == "closed" and tls is not None else value)
+
+    def _flush(self) -> None:
+        data = self._tls.take() if self._tls is not None else b""
+        if data and self._handle is not None:
+            self._service.send_socket(self._handle, data)
+
+    def _hand_on(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self.link.reach("link:receive")
+            counted = _Piece(piece)
+            counted.taken = self._taken
+            self._untaken += len(piece)
+            if not self.link.answer(self, LINK_DATA, counted):
+                return
+
+    def _spare(self) -> float | None:
+        """Holds the socket while the firmware has enough; when to look again."""
+        while self._taken:
+            self._untaken -= self._taken.popleft()
+        full = self._untaken > MOST_UNTAKEN
+        hold = getattr(self._service, "hold_socket", None)
+        if hold is not None and full != self._held:
+            self._held = full
+            hold(self._handle, full)
+        if hold is None and self._untaken > MOST_UNHELD:
+            raise _Down("broken")
+        return time.monotonic() + LOOK_S if self._held else None
+
+    def _hang_up(self) -> None:
+        """Gives the socket back, with a goodbye where TLS has one."""
+        if self._tls is not None:
+            where = self.where
+            self.link.contexts.keep(where["authority"], where["address"], where["port"], self._tls)
+            self._tls.close()
+            self._flush()
+        self._tls = None
+        if self._handle is not None:
+            self._service.close_socket(self._handle)
+            self._handle = None
+        self._ear = None

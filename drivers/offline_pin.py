@@ -9,8 +9,8 @@ A modulus of EMV has its first bit set, so a block that begins with 7F is below 
 Source: EMV Book 3, 6.5.12; Book 2, 7.1 and 7.2, B2.1.
 """
 
-from drivers.cup_keys import plain_block
 from drivers.libcrypto import cleanse, rsa_public
+from drivers.pin_blocks import plain_block
 
 PLAINTEXT, ENCIPHERED = "plaintext", "enciphered"
 KINDS = (PLAINTEXT, ENCIPHERED)

@@ -27,8 +27,9 @@ from collections.abc import Sequence
 
 from drivers import vault_software
 from drivers.cup_keys import check_value
-from drivers.key_box import COST, Refused
+from drivers.key_slots import Refused
 from drivers.libcrypto import cleanse
+from drivers.passwords import COST
 from drivers.store import FILE as STORE_FILE
 from drivers.store import SqliteStore
 

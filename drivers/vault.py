@@ -3,7 +3,7 @@
 While a secret is typed the keypad belongs to the vault, and the firmware hears numbers of digits only:
 
     state      event                                   next
-    none       enter_pin, verify_pin, enter_password   typing: the keypad is borrowed
+    none       an entry: `enter_...`, verify_pin       typing: the keypad is borrowed
     typing     digit, CLEAR, BACK                      typing: SECRET_TYPED(n)
     typing     ENTER, CANCEL                           ending: keys are swallowed
     ending     its work is done                        none: the keypad is given back, then the answer
@@ -11,7 +11,9 @@ While a secret is typed the keypad belongs to the vault, and the firmware hears 
     any        wipe()                                  none: VAULT_REFUSED("wiped")
 
 The work on an offline PIN is to send it to the chip and wait for its answer: the vault does so itself, through the
-`carry` of the chip reader that `attach_chip` has told it of, and wipes the command when the chip has answered.
+`carry` of the chip reader that `attach_chip` has told it of, and wipes the command when the chip has answered. So it is with
+the PIN of the SIM and the modem of `attach_modem`; one that was right is kept, and the modem asks for it (`sim_pin`) when it
+starts.
 
 A second entry ends the first with SECRET_STOPPED("cancel"). New working keys hold from VAULT_DONE on.
 
@@ -25,10 +27,13 @@ import hmac
 import threading
 from collections.abc import Callable
 
-from drivers import cup_keys, offline_pin
-from drivers.key_box import KINDS, KeyBox, Refused, checked_slots, password_digits, password_fits
-from drivers.libcrypto import cleanse
-from drivers.secret_entry import READY, STOPPED_CANCEL, TYPED, SecretEntry
+from drivers import kcv, offline_pin, pin_blocks
+from drivers.components import MASTER_BYTES, MOST
+from drivers.key_box import SIM_PIN_DIGITS, KeyBox
+from drivers.key_slots import Refused, checked_rows
+from drivers.libcrypto import KEY_BYTES, CryptoError, cleanse
+from drivers.passwords import KINDS, password_digits, password_fits
+from drivers.secret_entry import READY, STOPPED_CANCEL, TYPED, HexadecimalEntry, SecretEntry
 from firmware.events import (
     SECRET_READY,
     SECRET_STOPPED,
@@ -42,6 +47,7 @@ Job = Callable[[], None]
 
 PURPOSES = ("check", "new", "repeat")
 STOPPED_LOST = "lost"
+NO_MODEM = "no-modem"
 
 
 class Vault:
@@ -65,6 +71,7 @@ class Vault:
         self._keypad = keypad
         self._fill = random
         self._chip = None
+        self._modem = None
         self._guard = threading.RLock()
         self._lending = threading.Lock()
         self._borrowed = False
@@ -75,6 +82,27 @@ class Vault:
     def attach_chip(self, chip) -> None:
         """The reader (`firmware.ports.ChipReader`) that offline PINs go to; a board without one never calls this."""
         self._chip = chip
+
+    def attach_modem(self, modem) -> None:
+        """The modem (`firmware.ports.Modem`) that the PIN of the SIM goes to; a board without one never calls this."""
+        self._modem = modem
+
+    # For the modem's driver, from any thread.
+
+    def sim_pin(self) -> "bytearray | None":
+        """The PIN that this SIM was opened with, for the caller to wipe; None when nobody has typed one."""
+        return self._keys.sim_pin()
+
+    def drop_sim_pin(self) -> None:
+        """The SIM refused the kept one: it is not tried again, a person has to type it."""
+        self._slow(self._drop_sim_pin)
+
+    def _drop_sim_pin(self):
+        try:
+            self._keys.drop_sim_pin()
+        except Refused:
+            # It will be offered again at the next start, and dropped then.
+            pass
 
     # Answers at once.
 
@@ -102,15 +130,33 @@ class Vault:
 
     # Answered by an event.
 
-    def load_keys(self, ticket: int, keys: "list[tuple[str, bytes, bytes]]") -> None:
-        keys = checked_slots(keys)
+    def load_keys(self, ticket: int, keys: "list[tuple[str, bytes | str, bytes]]") -> None:
+        keys = checked_rows(keys)
         self._answer(self._slow, ticket, lambda: self._keys.load_keys(keys))
 
-    def mac(self, ticket: int, data: bytes) -> None:
-        self._answer(self._quick, ticket, lambda: self._keys.mac(data))
+    def install_master(self, ticket: int, cipher: str, expected: bytes) -> None:
+        _check_cipher(cipher)
+        if expected and not kcv.BYTES[0] <= len(expected) <= kcv.BYTES[1]:
+            raise ValueError("a check value has 3 to 8 bytes")
+        self._answer(self._slow, ticket, lambda: self._keys.install_master(cipher, expected))
 
-    def check_mac(self, ticket: int, data: bytes, mac: bytes) -> None:
-        self._answer(self._quick, ticket, lambda: hmac.compare_digest(self._keys.mac(data), bytes(mac)))
+    def drop_components(self) -> None:
+        self._keys.drop_components()
+
+    def next_transaction(self, ticket: int) -> None:
+        self._answer(self._slow, ticket, self._keys.next_transaction)
+
+    def mac(self, ticket: int, data: bytes, method: str = "unionpay") -> None:
+        self._answer(self._quick, ticket, lambda: self._keys.mac(data, method))
+
+    def check_mac(self, ticket: int, data: bytes, mac: bytes, method: str = "unionpay") -> None:
+        self._answer(
+            self._quick, ticket, lambda: hmac.compare_digest(self._keys.mac(data, method, reply=True), bytes(mac))
+        )
+
+    def encrypt_track(self, ticket: int, track: str, method: str = "unionpay") -> None:
+        """As the port says; method "dukpt": under the DUKPT transaction's data key."""
+        self._answer(self._quick, ticket, lambda: self._keys.encrypt_track(track, method))
 
     def seal(self, ticket: int, data: bytes) -> None:
         self._answer(self._quick, ticket, lambda: self._keys.seal(data))
@@ -133,14 +179,45 @@ class Vault:
 
     # Entries.
 
-    def enter_pin(self, ticket: int, pan: str, minimum: int, maximum: int) -> None:
+    def enter_pin(self, ticket: int, pan: str, minimum: int, maximum: int, form: str = "0") -> None:
         _check_digits(minimum, maximum)
-        cup_keys.checked_pan(pan)
-        why = self._keys.refusal("pin")
+        pin_blocks.checked_pan(pan)
+        why = self._keys.pin_refusal(form)
         if why:
             self._refuse(ticket, why)
         else:
-            self._begin(ticket, SecretEntry(minimum, maximum, bypass=True), lambda pin: self._keys.pin_block(pin, pan))
+            entry = SecretEntry(minimum, maximum, bypass=True)
+            self._begin(ticket, entry, lambda pin: self._keys.pin_block(pin, pan, form))
+
+    def enter_card(self, ticket: int) -> None:
+        why = self._keys.refusal()
+        if why:
+            self._refuse(ticket, why)
+        else:
+            self._begin(ticket, SecretEntry(*pin_blocks.PAN_DIGITS), lambda number: number.decode())
+
+    def enter_component(self, ticket: int, number: int, size: int, cipher: str = "") -> None:
+        """As the port says; cipher: of the check value, by default AES for 32 bytes and else triple DES."""
+        cipher = cipher or ("aes" if size == 32 else "tdes")
+        _check_cipher(cipher)
+        if not 1 <= number <= MOST or size not in MASTER_BYTES[cipher]:
+            raise ValueError("component %r of %r bytes (%s)" % (number, size, cipher))
+        why = self._keys.refusal()
+        if why:
+            self._refuse(ticket, why)
+        else:
+            self._begin(
+                ticket, HexadecimalEntry(2 * size), lambda digits: self._keys.keep_component(number, digits, cipher)
+            )
+
+    def enter_sim_pin(self, ticket: int) -> None:
+        why = self._keys.refusal()
+        if why:
+            self._refuse(ticket, why)
+        elif self._modem is None:
+            self._quick(lambda: self._post(Event(SECRET_READY, ticket, NO_MODEM)))
+        else:
+            self._begin(ticket, SecretEntry(*SIM_PIN_DIGITS), bytearray, self._unlock)
 
     def verify_pin(
         self, ticket: int, minimum: int, maximum: int, kind: str, key: "tuple[bytes, int] | None", challenge: bytes
@@ -163,7 +240,7 @@ class Vault:
                     return offline_pin.plain(pin)
                 return offline_pin.enciphered(pin, key, challenge, self._fill)
 
-            self._begin(ticket, SecretEntry(minimum, maximum, bypass=True), work, self._chip)
+            self._begin(ticket, SecretEntry(minimum, maximum, bypass=True), work, self._carry)
 
     def enter_password(self, ticket: int, operator: str, purpose: str) -> None:
         digits = password_digits(operator)
@@ -221,12 +298,12 @@ class Vault:
 
     # Behind the entries.
 
-    def _begin(self, ticket, secret, work, chip=None):
+    def _begin(self, ticket, secret, work, carry=None):
         with self._guard:
             before = self._end()
             if before is not None:
                 self._post(Event(SECRET_STOPPED, before.ticket, STOPPED_CANCEL))
-            self._typing = self._open = _Entry(ticket, secret, work, chip)
+            self._typing = self._open = _Entry(ticket, secret, work, carry)
         self._lend()
 
     def _end(self):
@@ -271,12 +348,12 @@ class Vault:
             try:
                 if self._open is entry:
                     name, value = SECRET_READY, entry.work(digits)
-            except Refused as refused:
-                name, value = VAULT_REFUSED, refused.why
+            except (Refused, CryptoError) as refused:
+                name, value = VAULT_REFUSED, _why(refused)
             finally:
                 cleanse(digits)
-        if name == SECRET_READY and entry.chip is not None:
-            self._carry(entry, value)
+        if name == SECRET_READY and entry.carry is not None:
+            entry.carry(entry, value)
         else:
             self._conclude(entry, name, value)
 
@@ -288,7 +365,27 @@ class Vault:
             else:
                 self._conclude(entry, SECRET_READY, answer[-2] << 8 | answer[-1])
 
-        entry.chip.carry(command, done)
+        self._chip.carry(command, done)
+
+    def _unlock(self, entry, pin):
+        kept = bytearray(pin)  # the modem wipes what it is given
+
+        def done(word):
+            if word == "right":
+                self._slow(lambda: keep(word))
+            else:
+                cleanse(kept)
+                self._conclude(entry, SECRET_READY, word)
+
+        def keep(word):
+            try:
+                self._keys.keep_sim_pin(kept)
+            except Refused:
+                # The SIM is open all the same; it is asked for again at the next start.
+                pass
+            self._conclude(entry, SECRET_READY, word)
+
+        self._modem.unlock(pin, done)
 
     def _conclude(self, entry, name, value):
         with self._guard:
@@ -300,8 +397,8 @@ class Vault:
         def job():
             try:
                 name, value = VAULT_DONE, work()
-            except Refused as refused:
-                name, value = VAULT_REFUSED, refused.why
+            except (Refused, CryptoError) as refused:
+                name, value = VAULT_REFUSED, _why(refused)
             self._post(Event(name, ticket, value))
 
         place(job)
@@ -310,17 +407,27 @@ class Vault:
         self._quick(lambda: self._post(Event(VAULT_REFUSED, ticket, why)))
 
 
+def _why(refused):
+    """A cipher that the library lacks is a key that nothing can be done with."""
+    return refused.why if isinstance(refused, Refused) else "bad-data"
+
+
+def _check_cipher(cipher):
+    if cipher not in KEY_BYTES:
+        raise ValueError("no cipher %r" % (cipher,))
+
+
 def _check_digits(minimum, maximum):
-    least, most = cup_keys.PIN_DIGITS
+    least, most = pin_blocks.PIN_DIGITS
     if not least <= minimum <= maximum <= most:
         raise ValueError("a PIN has 4 to 12 digits")
 
 
 class _Entry:
-    """work(digits): the answer, or the command for `chip` where there is one."""
+    """work(digits): the answer, or what `carry(entry, what)` takes to somebody else, where there is one."""
 
-    def __init__(self, ticket, secret, work, chip):
+    def __init__(self, ticket, secret, work, carry):
         self.ticket = ticket
         self.secret = secret
         self.work = work
-        self.chip = chip
+        self.carry = carry

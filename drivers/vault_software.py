@@ -9,9 +9,10 @@ import queue
 import threading
 from collections.abc import Iterable
 
-from drivers.key_box import COST, KeyBox, first_records
+from drivers.key_box import KeyBox, first_records
 from drivers.key_file import KeyFile
 from drivers.libcrypto import cleanse
+from drivers.passwords import COST
 from drivers.vault import Job, Vault
 from firmware.events import PART, Event
 
@@ -20,7 +21,7 @@ class SoftwareVault(Vault):
     """`firmware.ports.Vault` on the key file in `folder`.
 
     part      the board's entry; no keys of its own.
-    keypad    whose keys `enter_pin` and `enter_password` borrow.
+    keypad    whose keys the entries borrow.
     random    random(n) -> n unpredictable bytes.
     cost      iterations of PBKDF2 for new passwords; an old one keeps its own.
 
@@ -80,14 +81,22 @@ def _at_once(job: Job) -> None:
     job()
 
 
-def create(folder: "str | os.PathLike", master: "bytes | bytearray", random=os.urandom, cost: int = COST) -> None:
-    """Makes the vault of a device: master key (16 bytes), own keys, the factory's operators 01, 00 and 99.
+def create(
+    folder: "str | os.PathLike",
+    master: "bytes | bytearray",
+    random=os.urandom,
+    cost: int = COST,
+    cipher: str = "tdes",
+    transport: "bytes | bytearray | None" = None,
+) -> None:
+    """Makes the vault of a device: master key, transport key (both of the cipher), own keys, the factory's operators 01, 00
+    and 99.
 
     A vault that was there is replaced; what it sealed can still be unsealed. Raises OSError.
     """
     file = KeyFile(folder, random)
     old = file.read()[1]
-    records = first_records(master, random, cost, old)
+    records = first_records(master, random, cost, old, cipher, transport)
     try:
         file.make()
         file.write(records)

@@ -60,6 +60,15 @@ def parse_stamp(text: str) -> "Date":
     return when
 
 
+def is_day(mmdd: str) -> bool:
+    """Whether MMDD is a day that some year has."""
+    try:
+        parse_stamp("2000" + mmdd + "000000")
+    except ValueError:
+        return False
+    return True
+
+
 class Calendar:
     """What time it is for the terminal.
 

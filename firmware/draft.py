@@ -38,8 +38,14 @@ class Draft:
         self.finish: Callable[[Reply], Work[Outcome]] | None = None  # a chip in the slot waits for the issuer's answer
         self.pin_block: bytes | None = None
         self.pin_key: bytes | None = None  # check value of the key that the block was made with
+        self.pin_serial: bytes | None = None  # DUKPT: the number of that key
         self.pin_bypassed = False
-        self.original: Record | None = None  # the record that this one undoes
+        self.original: Record | None = None  # the record that this one undoes, completes or changes
+        self.reference = self.code = self.of_date = ""  # typed: F37, F38 and date (MMDD) of an original that is in no record
+        self.fixed = False  # the amount is the original's
+        self.most_fen = 0  # what the original leaves, 0: nothing is known
+        self.tip_fen = 0
+        self.periods = 0  # instalments
         self.original_pan = ""  # the number it was made with: the same card must come back
         self.record: Record | None = None  # its own, once it was sent
         self.result: Result | None = None  # what the host made of it
@@ -64,7 +70,7 @@ class Draft:
 
     def forget(self) -> None:
         """Nobody needs track, PIN block and the card's data any more: the request is made, and no chip waits for its answer."""
-        self.pin_block = None
+        self.pin_block = self.pin_serial = None
         if self.card is not None and self.finish is None:
             self.card.forget()
 
@@ -85,9 +91,12 @@ class Draft:
         other.fen = self.fen
         other.original = self.original
         other.original_pan = self.original_pan
+        other.reference, other.code, other.of_date = self.reference, self.code, self.of_date
+        other.fixed = self.fixed
+        other.most_fen, other.tip_fen, other.periods = self.most_fen, self.tip_fen, self.periods
         other.tries = self.tries + tried
         other.released = self.released
-        if self.card is None:  # a void without card: the number is the vault's
+        if self.card is None:  # without card: the number is the vault's, or was typed
             other.pan = self.pan
             other.expiry = self.expiry
         return other

@@ -35,9 +35,16 @@ VAULT_DONE = "vault-done"  # what the request defines
 VAULT_REFUSED = "vault-refused"  # "no-key", "check-value", "bad-data", "wiped", "storage"
 
 # Answers of the link.
-LINK_UP = "link-up"  # None
+LINK_STEP = "link-step"  # (step, ms): one step on the way to LINK_UP is done: "bearer", "name", "tcp", "tls"
+LINK_UP = "link-up"  # name of the bearer that carries the connection, one of ports.BEARERS
 LINK_DATA = "link-data"  # bytes, as they came: any split, any merge
-LINK_DOWN = "link-down"  # "refused", "unreachable", "timeout", "name", "tls", "closed", "broken"
+LINK_DOWN = "link-down"  # one of ports.LINK_FAULTS
+
+# The network and the modem.
+NETWORK = "network"  # None: what `Link.bearers` or `Modem.status` tells has changed
+MODEM_DONE = "modem-done"  # what the request defines
+MODEM_FAILED = "modem-failed"  # "no-modem", "no-sim", "not-registered", "refused", "timeout"
+SMS = "sms"  # (sender, stamp YYYYMMDDhhmmss local or "", text): one message that came
 
 # Answers of the printer.
 PRINT_DONE = "print-done"  # None
@@ -55,5 +62,6 @@ GLOBAL = (TAMPER, LOW_POWER, STOP, CLOCK_JUMP)
 
 ANSWERS = (
     CARD_FOUND, CARD_PROBLEM, CARD_REPLY, CARD_LOST, CARD_GONE, CARD_SWIPED, SECRET_TYPED, SECRET_READY, SECRET_STOPPED,
-    VAULT_DONE, VAULT_REFUSED, LINK_UP, LINK_DATA, LINK_DOWN, PRINT_DONE, PRINT_STOPPED, DEADLINE,
+    VAULT_DONE, VAULT_REFUSED, LINK_STEP, LINK_UP, LINK_DATA, LINK_DOWN, MODEM_DONE, MODEM_FAILED, PRINT_DONE, PRINT_STOPPED,
+    DEADLINE,
 )  # fmt: skip

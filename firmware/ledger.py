@@ -8,6 +8,7 @@ power cut the phase says what may have happened outside:
     DECLINED    no money moved                         -> nothing
     REVERSING   we asked, or have to ask, to undo it   -> ask again, for ever
     REVERSED    undone, the host said so               -> nothing
+    REPEATING   it cannot be undone, only be answered  -> the identical message again, for ever (refund, completion notice)
 
 Before SENT nothing has left the terminal and nothing is written: a sale that was only typed is forgotten. What card and
 terminal approve or decline between themselves is written at once as APPROVED or DECLINED (`offline`, `refused`).
@@ -25,12 +26,19 @@ One commit each, on disk before the next step:
 Tables of the store:
     transactions  key: number of the record, ten digits. value: JSON. index "open" while something is to be done
     traces        key: batch + trace. value: number of the record
-    totals        key: batch. value: JSON {kind: [count, fen]}
+    totals        key: batch. value: JSON {scheme: {kind: [count, fen]}}
+    refunds       key: reference number of a sale. value: JSON {"open": record or 0, "fen": refunded so far}
+    references    key: reference number. value: number of the record
+    codes         key: authorisation code + record. value: number of the pre-authorisation's record
     notices       key: number of the record and what it is. value: JSON; index "open" until the host has answered for good
     counters      key "now": JSON: trace, batch, record, the clock's offset, the last date
 
-A void that is open (SENT, REVERSING, APPROVED) holds its original: `void` in the original's record is the void's
-number. When the void is declined or reversed the original is free again.
+What undoes, completes or changes another transaction holds it while it is open (SENT, REVERSING, REPEATING) and once it is
+APPROVED: the column `holds` names the mark in the original's record, which is the holder's number. When the holder is
+declined or reversed the original is free again. Refunds hold their original by its reference number, since it may be in no
+store of this terminal; several may follow each other, one at a time.
+
+A changed sale (`adjusted`) has left the totals: what changed it stands there with the new total.
 
 What cannot be read as what was written is listed in `damaged` and passed over, never overwritten: a record by its
 number; "counters", which then go on behind the newest record; "totals", which are then counted anew.
@@ -40,30 +48,38 @@ Source: host.md §3 (trace, batch), §6; design: written before sent.
 
 import json
 
-from firmware import calendar
+from firmware import calendar, schemes
 from firmware.iso8583 import unionpay
+from firmware.transactions import BY_NAME, REPEAT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from firmware.ports import Row, Store
 
+    Totals = dict[str, dict[str, list[int]]]
     Record = dict[str, Any]  # SHAPE says what is always in it, `host.messages.record` what a request adds
 
 OFFLINE, SCRIPT = "offline", "script"  # notices
 RECENT = 50  # records that are looked through for the same card
+PAGE = 100  # records that are read at once
 
 SENT, APPROVED, DECLINED, REVERSING, REVERSED = "sent", "approved", "declined", "reversing", "reversed"
+REPEATING = "repeating"
+REFUND = "refund"  # the mark that is kept by reference number
 
 # phase: phases that may follow
 PHASES: "dict[str, tuple[str, ...]]" = {
-    SENT: (APPROVED, DECLINED, REVERSING),
+    SENT: (APPROVED, DECLINED, REVERSING, REPEATING),
     APPROVED: (),
     DECLINED: (),
     REVERSING: (REVERSED,),
     REVERSED: (),
+    REPEATING: (APPROVED, DECLINED),
 }
+OPEN = (SENT, REVERSING, REPEATING)
 
 
 class LedgerError(Exception):
@@ -72,7 +88,11 @@ class LedgerError(Exception):
 
 COUNTERS = (
     ("trace", 0), ("batch", 1), ("record", 0), ("offset_s", 0), ("confirmed", False), ("at_s", 0), ("signed_on_s", 0),
+    ("begun", 0),
 )  # fmt: skip
+ADDED = {"begun": 0}  # counters that an older device has not written
+# Marks: nothing else may have what has one of them.
+BARS = (("void", "void.already"), ("adjusted", "void.adjusted"), ("completed", "void.completed"))
 SHAPE = (("id", int), ("fen", int), ("kind", str), ("phase", str), ("trace", str), ("batch", str))
 
 
@@ -92,13 +112,38 @@ def _is_count(row: object) -> bool:
     return isinstance(row, list) and len(row) == 2 and isinstance(row[0], int) and isinstance(row[1], int)
 
 
+def _totals_row(batch: str, totals: "Totals") -> "Row":
+    return ("totals", batch, json.dumps(totals).encode(), None)
+
+
+def _is_totals(kinds: object) -> bool:
+    return isinstance(kinds, dict) and all([_is_count(kinds[kind]) for kind in kinds])
+
+
+def _copy(totals: "Totals") -> "Totals":
+    return {scheme: {kind: list(totals[scheme][kind]) for kind in totals[scheme]} for scheme in totals}
+
+
+def _count(totals: "Totals", record: "Record", sign: int) -> None:
+    """One record more in the totals, or less."""
+    kinds = totals.setdefault(record.get("scheme", schemes.UNIONPAY), {})
+    count, fen = kinds.get(record["kind"], (0, 0))
+    kinds[record["kind"]] = [count + sign, fen + sign * record["fen"]]
+
+
+def _row_of(record: "Record") -> "Any":
+    """What the table of transactions says of its kind."""
+    return BY_NAME[record["kind"]]
+
+
 class Ledger:
     """The records and counters of a store. Raises ports.StoreError when it cannot; then nothing has changed here either.
 
     damaged    what could not be read: keys of records, "counters", "totals"
     owed       how many notices the host has not answered
     refused_uploads   how many of this batch's offline sales the host would not take
-    counters   {name of COUNTERS: int or bool}; offset_s, at_s (local) and signed_on_s (UTC) in seconds
+    counters   {name of COUNTERS: int or bool}; offset_s, at_s (local) and signed_on_s (UTC) in seconds; begun: the last record
+               before this batch, because a host may name a batch number anew
     """
 
     def __init__(self, store: "Store") -> None:
@@ -137,12 +182,23 @@ class Ledger:
     def note(self, **changes: int) -> None:
         """Commits counters, by the names of COUNTERS."""
         counters = self._counters(changes)
+        if counters["batch"] != self.counters["batch"]:
+            self._begin_batch(counters, [])
+            return
         self._store.commit([("counters", "now", json.dumps(counters).encode(), None)])
-        batch_changed = counters["batch"] != self.counters["batch"]
         self.counters = counters
-        if batch_changed:
-            self._totals = self._load_totals()
-            self.refused_uploads = self._count_refused()
+
+    def roll(self, rows: "list[Row]") -> None:
+        """Commits `rows`, and in the same commit begins the next batch: 1 after 999999. Raises ports.StoreError."""
+        self._begin_batch(self._counters({"batch": unionpay.next_trace(self.counters["batch"])}), rows)
+
+    def _begin_batch(self, counters: "dict[str, int]", rows: "list[Row]") -> None:
+        counters["begun"] = counters["record"]
+        totals: Row = ("totals", "%06d" % counters["batch"], None, None)  # of a batch that had the same number
+        self._store.commit(rows + [totals, ("counters", "now", json.dumps(counters).encode(), None)])
+        self.counters = counters
+        self._totals = {}
+        self.refused_uploads = self._count_refused()
 
     def _counters(self, changes: "dict[str, int]") -> "dict[str, int]":
         counters = dict(self.counters)
@@ -154,7 +210,7 @@ class Ledger:
         found = self._store.get("counters", "now")
         if found is not None:
             kept = _parsed(found)
-            if isinstance(kept, dict) and all([isinstance(kept.get(name), (int, bool)) for name, _ in COUNTERS]):
+            if isinstance(kept, dict) and all([isinstance(kept.get(name, ADDED.get(name)), (int, bool)) for name, _ in COUNTERS]):
                 counters.update(kept)
                 numbers = (counters["trace"], counters["batch"])
                 if all([0 <= number <= unionpay.TRACE_LIMIT for number in numbers]) and counters["record"] >= 0:
@@ -175,45 +231,65 @@ class Ledger:
                     pass
         return counters
 
-    def _load_totals(self) -> "dict[str, list[int]]":
-        found = self._store.get("totals", self.batch)
+    def _load_totals(self, batch: str = "") -> "Totals":
+        """Those of a batch, this one's without a name."""
+        found = self._store.get("totals", batch or self.batch)
         if found is None:
             return {}
         totals = _parsed(found)
-        if isinstance(totals, dict) and all([_is_count(totals[kind]) for kind in totals]):
+        if isinstance(totals, dict) and all([_is_totals(totals[scheme]) for scheme in totals]):
             return totals
-        self.damaged.append("totals")
-        return self._counted()
+        if "totals" not in self.damaged:
+            self.damaged.append("totals")
+        return self._counted(batch or self.batch)
 
-    def _counted(self) -> "dict[str, list[int]]":
-        """The totals of this batch, from its records."""
-        totals: dict[str, list[int]] = {}
-        before = 0
+    def _counted(self, batch: str) -> "Totals":
+        """The totals of a batch, from its records."""
+        totals: Totals = {}
+        for record in self.batch_records(batch):
+            if record["phase"] == APPROVED and "refused" not in record and not record.get("adjusted"):
+                _count(totals, record, 1)
+        return totals
+
+    def totals(self, batch: str = "") -> "dict[str, list[int]]":
+        """{kind: [count, fen]} of the approved transactions of a batch (this one's); a reversed one is not in it."""
+        found: dict[str, list[int]] = {}
+        totals = self.totals_by_scheme(batch)
+        for scheme in totals:
+            for kind in totals[scheme]:
+                count, fen = found.get(kind, (0, 0))
+                found[kind] = [count + totals[scheme][kind][0], fen + totals[scheme][kind][1]]
+        return found
+
+    def totals_by_scheme(self, batch: str = "") -> "Totals":
+        """{scheme: {kind: [count, fen]}}, schemes as of `schemes.NAMES`."""
+        return _copy(self._totals if batch in ("", self.batch) else self._load_totals(batch))
+
+    def batch_records(self, batch: str = "") -> "Iterator[Record]":
+        """Every record of a batch (this one), by trace number, read a page at a time; a damaged one is left out."""
+        batch = batch or self.batch
+        begun = self.counters["begun"] if batch == self.batch else 0
+        low = batch
         while True:
-            records = self.newest(100, before)
-            for record in records:
-                if record["batch"] == self.batch and record["phase"] == APPROVED and "refused" not in record:
-                    count, fen = totals.get(record["kind"], (0, 0))
-                    totals[record["kind"]] = [count + 1, fen + record["fen"]]
-            if len(records) < 100:
-                return totals
-            before = records[-1]["id"]
-
-    def totals(self) -> "dict[str, list[int]]":
-        """{kind: [count, fen]} of the approved transactions of this batch; a reversed one is not in it."""
-        return {kind: list(self._totals[kind]) for kind in self._totals}
+            rows = self._store.range("traces", None, low, batch + "~", False, PAGE)
+            for _, value in rows:
+                number = _parsed(value.lstrip(b"0"))
+                record = self.get(number) if isinstance(number, int) else None
+                if record is not None and record["batch"] == batch and record["id"] > begun:
+                    yield record
+            if len(rows) < PAGE:
+                return
+            low = rows[-1][0] + " "
 
     # -- the life of a record
     def sent(self, record: "Record", now_s: int) -> "Record":
         """Writes the intent. record: as `host.messages.record` made it, with "trace" as `next_trace` gave it, six digits.
 
         now_s: local seconds since 1970-01-01. Returns it with "id", "phase" and "batch". LedgerError when it names an
-        original that cannot be undone.
+        original that it cannot have.
         """
         rows, counters = self._begun(record, SENT, now_s)
-        original = self._hold(record, record["id"])
-        if original is not None:
-            rows.append(self._row(original))
+        rows += self._hold(record)
         self._store.commit(rows)
         self.counters = counters
         return record
@@ -233,30 +309,32 @@ class Ledger:
         return rows, counters
 
     def offline(self, record: "Record", now_s: int) -> None:
-        """Approved by card and terminal: the record, the totals and the notice that the host is owed."""
+        """Approved without the host: the record, its mark, the totals and the notice that the host is owed."""
         record["slip"] = True
         record["owed"] = True
         rows, counters = self._begun(record, APPROVED, now_s)
-        totals = self._with(record, 1)
-        rows.append(("totals", record["batch"], json.dumps(totals).encode(), None))
+        rows += self._hold(record)
+        totals = _copy(self._totals)
+        _count(totals, record, 1)
+        original = self._adjusted(record)
+        if original is not None:
+            _count(totals, original, -1)
+        rows.append(_totals_row(record["batch"], totals))
         rows.append(self._notice(record, OFFLINE))
         self._store.commit(rows)
         self.counters = counters
         self._totals = totals
         self.owed += 1
 
+    def _adjusted(self, record: "Record") -> "Record | None":
+        """The sale whose total this record changes: it stands in the totals in its place."""
+        return self.get(record["original"]) if _row_of(record).holds == "adjusted" else None
+
     def refused(self, record: "Record", now_s: int) -> None:
         """Declined by card or terminal, and nobody was asked: kept for the list."""
         rows, counters = self._begun(record, DECLINED, now_s)
         self._store.commit(rows)
         self.counters = counters
-
-    def _with(self, record: "Record", sign: int) -> "dict[str, list[int]]":
-        """The totals with one more, or with one less."""
-        totals = self.totals()
-        count, fen = totals.get(record["kind"], (0, 0))
-        totals[record["kind"]] = [count + sign, fen + sign * record["fen"]]
-        return totals
 
     def _commit(self, rows: "list[Row]", record: "Record") -> None:
         """A record's next phase, with the notice of what became of the issuer's scripts where it holds that."""
@@ -268,13 +346,35 @@ class Ledger:
         self.owed += 1 if scripts else 0
 
     def approved(self, record: "Record", reply: "dict[str, Any]") -> None:
-        """The reply (`host.messages.kept_of_reply`), the phase and the totals, in one."""
+        """The reply (`host.messages.kept_of_reply`), the phase, the totals and what it leaves on others, in one."""
         new = self._turn(record, APPROVED, reply)
-        totals = self._with(new, 1)
-        rows = [self._row(new), ("totals", new["batch"], json.dumps(totals).encode(), None)]
-        self._commit(rows, new)
-        self._totals = totals
+        new["scheme"] = schemes.of_reply(reply.get("organisation", ""), record.get("scheme", schemes.UNIONPAY))
+        now = new["batch"] == self.batch
+        totals = _copy(self._totals) if now else self._load_totals(new["batch"])
+        _count(totals, new, 1)
+        self._commit([self._row(new), _totals_row(new["batch"], totals)] + self._consequences(new), new)
+        if now:
+            self._totals = totals
         record.update(new)
+
+    def _consequences(self, record: "Record") -> "list[Row]":
+        """What an approval changes besides its own record."""
+        rows: list[Row] = []
+        row = _row_of(record)
+        if row.sign > 0 and record.get("reference"):
+            rows.append(("references", record["reference"], _key(record["id"]).encode(), None))
+        if row.name == "preauth" and record.get("authorisation"):
+            rows.append(("codes", record["authorisation"] + _key(record["id"]), _key(record["id"]).encode(), None))
+        original = self.get(record["original"]) if record.get("original") else None
+        if row.name == "preauth-add" and original is not None:
+            original["added_fen"] = original.get("added_fen", 0) + record["fen"]
+            rows.append(self._row(original))
+        if row.holds == REFUND:
+            rows.append(self._refund_row(record, 0, self.refunded(record["of_reference"])[1] + record["fen"]))
+            if original is not None:
+                original["refunded_fen"] = original.get("refunded_fen", 0) + record["fen"]
+                rows.append(self._row(original))
+        return rows
 
     # -- notices
     def _notice(self, record: "Record", what: str, code: str = "", index: str = "open") -> "Row":
@@ -300,7 +400,7 @@ class Ledger:
     def told(self, what: str, record: "Record", reply: "dict[str, str]", taken: bool) -> None:
         """The host has answered a notice. taken: it booked it; otherwise it is kept as refused, with the code, for people.
 
-        An offline sale that the host would not take is no money: it leaves the totals.
+        An offline sale that the host would not take is no money: it leaves the totals, and what it changed stands as before.
         """
         rows: list[Row] = []
         totals = self._totals
@@ -308,12 +408,12 @@ class Ledger:
             new = self.get(record["id"]) or dict(record)
             new["owed"] = False
             if taken:
-                new.update({name: reply[name] for name in reply if reply[name] and name != "code"})
+                new.update({name: reply[name] for name in reply if reply[name] and name not in ("code", "organisation")})
             else:
                 new["refused"] = reply.get("code", "")
+                totals = self._without(new, rows)
                 if new["batch"] == self.batch:
-                    totals = self._with(new, -1)
-                    rows.append(("totals", new["batch"], json.dumps(totals).encode(), None))
+                    rows.append(_totals_row(new["batch"], totals))
             rows.append(self._row(new))
             record.update(new)
         if taken:
@@ -326,10 +426,22 @@ class Ledger:
         self.owed -= 1
         self.refused_uploads = self._count_refused()
 
+    def _without(self, record: "Record", rows: "list[Row]") -> "Totals":
+        """The totals without a refused offline transaction; `rows` gets the original that is free again."""
+        totals = _copy(self._totals)
+        ours = record["batch"] == self.batch
+        if ours and not record.get("adjusted"):  # else what changed it stands there in its place
+            _count(totals, record, -1)
+        original = self._adjusted(record)
+        rows += self._free(record)
+        if ours and original is not None and "refused" not in original:
+            _count(totals, original, 1)
+        return totals
+
     def last_fen(self, who: str) -> int:
         """The amount of a card's newest approved sale, by the vault's fingerprint of it; 0 for none among the last RECENT."""
         for record in self.newest(RECENT):
-            if record.get("who") == who and record["phase"] == APPROVED and record["kind"] == "sale":
+            if record.get("who") == who and record["phase"] == APPROVED and _row_of(record).sign > 0:
                 return record["fen"]
         return 0
 
@@ -342,12 +454,13 @@ class Ledger:
         return self._store.get("exceptions", who) is not None
 
     def declined(self, record: "Record", reply: "dict[str, str]") -> None:
-        """The host said no: no money moved, and the original of a void is free again."""
+        """The host said no: no money moved, and its original is free again."""
         self._end(record, DECLINED, reply)
 
     def unknown(self, record: "Record", reason: str) -> None:
-        """No valid reply: from now on it is to be reversed. reason: F39 of the reversal, 98, A0, 06 (host.md §6)."""
-        new = self._turn(record, REVERSING, {"reason": reason, "rounds": 0})
+        """No valid reply: from now on it is to be reversed, or repeated. reason: F39 of the reversal, 98, A0, 06 (host.md §6)."""
+        phase = REPEATING if _row_of(record).unknown == REPEAT else REVERSING
+        new = self._turn(record, phase, {"reason": reason, "rounds": 0})
         self._commit([self._row(new)], new)
         record.update(new)
 
@@ -373,11 +486,7 @@ class Ledger:
 
     def _end(self, record: "Record", phase: str, reply: "dict[str, str]") -> None:
         new = self._turn(record, phase, reply)
-        rows = [self._row(new)]
-        original = self._free(new)
-        if original is not None:
-            rows.append(self._row(original))
-        self._commit(rows, new)
+        self._commit([self._row(new)] + self._free(new), new)
         record.update(new)
 
     def _turn(self, record: "Record", phase: str, changes: "dict[str, Any]") -> "Record":
@@ -390,26 +499,50 @@ class Ledger:
             new["slip"] = True
         return new
 
-    def _hold(self, record: "Record", number: int) -> "Record | None":
-        if not record.get("original"):
-            return None
+    def _hold(self, record: "Record") -> "list[Row]":
+        """The mark on what a new record undoes, completes or changes. LedgerError where somebody else has one there."""
+        row = _row_of(record)
+        if row.holds == REFUND:
+            busy, fen = self.refunded(record["of_reference"])
+            if busy:
+                raise LedgerError("a refund of this original is open")
+            return [self._refund_row(record, record["id"], fen)]
+        if not row.holds or not record.get("original"):
+            return []
         original = self.get(record["original"])
-        if original is None or original["phase"] != APPROVED or original.get("void"):
-            raise LedgerError("the original cannot be undone")
-        original["void"] = number
-        return original
+        if self.problem(original, row):
+            raise LedgerError("the original cannot be had")
+        assert original is not None
+        original[row.holds] = record["id"]
+        return [self._row(original)]
 
-    def _free(self, record: "Record") -> "Record | None":
-        if not record.get("original"):
-            return None
-        original = self.get(record["original"])
-        if original is None or original.get("void") != record["id"]:
-            return None
-        original["void"] = 0
-        return original
+    def _free(self, record: "Record") -> "list[Row]":
+        """The mark taken away again."""
+        row = _row_of(record)
+        if row.holds == REFUND:
+            busy, fen = self.refunded(record["of_reference"])
+            return [self._refund_row(record, 0, fen)] if busy == record["id"] else []
+        original = self.get(record["original"]) if row.holds and record.get("original") else None
+        if original is None or original.get(row.holds) != record["id"]:
+            return []
+        original[row.holds] = 0
+        return [self._row(original)]
+
+    def _refund_row(self, record: "Record", busy: int, fen: int) -> "Row":
+        return ("refunds", record["of_reference"], json.dumps({"open": busy, "fen": fen}).encode(), None)
+
+    def refunded(self, reference: str) -> "tuple[int, int]":
+        """(the refund of this reference number that is open, 0 for none; how much has been refunded of it from here, in fen)."""
+        found = self._store.get("refunds", reference)
+        kept = _parsed(found) if found is not None else {}
+        if not isinstance(kept, dict) or not all([isinstance(kept.get(name, 0), int) for name in ("open", "fen")]):
+            if reference not in self.damaged:
+                self.damaged.append(reference)
+            return (0, 0)
+        return (kept.get("open", 0), kept.get("fen", 0))
 
     def _row(self, record: "Record") -> "Row":
-        busy = record["phase"] in (SENT, REVERSING) or (record["phase"] == APPROVED and record.get("slip"))
+        busy = record["phase"] in OPEN or (record["phase"] == APPROVED and record.get("slip"))
         return ("transactions", _key(record["id"]), json.dumps(record).encode(), "open" if busy else None)
 
     # -- questions
@@ -417,7 +550,8 @@ class Ledger:
         """The record; None when it is damaged."""
         record = _parsed(value)
         try:
-            if all([isinstance(record[name], kind) for name, kind in SHAPE]) and record["phase"] in PHASES:
+            shaped = all([isinstance(record[name], kind) for name, kind in SHAPE])
+            if shaped and record["phase"] in PHASES and record["kind"] in BY_NAME:
                 return record
         except (TypeError, KeyError):
             pass
@@ -461,8 +595,12 @@ class Ledger:
         return [record for record in records if record is not None]
 
     def to_reverse(self) -> "list[Record]":
-        """Those whose result is unknown, oldest first."""
-        return [record for record in self.open() if record["phase"] in (SENT, REVERSING)]
+        """Those whose result is unknown and that can be undone, oldest first."""
+        return [record for record in self.open() if record["phase"] in OPEN and _row_of(record).unknown != REPEAT]
+
+    def to_repeat(self) -> "list[Record]":
+        """Those whose result is unknown and that are sent again until they are answered, oldest first."""
+        return [record for record in self.open() if record["phase"] in OPEN and _row_of(record).unknown == REPEAT]
 
     def to_print(self) -> "list[Record]":
         """Approved ones whose slip is neither printed nor given up, oldest first."""
@@ -472,26 +610,54 @@ class Ledger:
         """Reversals that have had at least one whole round without an answer."""
         return [record for record in self.to_reverse() if record.get("rounds", 0) > 0]
 
+    def unanswered(self) -> "list[Record]":
+        """The same of what is repeated."""
+        return [record for record in self.to_repeat() if record.get("rounds", 0) > 0]
+
     def in_batch(self) -> int:
         """How many approved transactions this batch holds."""
-        return sum([self._totals[kind][0] for kind in self._totals])
+        totals = self.totals()
+        return sum([totals[kind][0] for kind in totals])
 
-    def voidable(self, record: "Record | None") -> str:
-        """ "" for an approved sale of this batch that no void holds, otherwise the key of the reason's text."""
+    def by_reference(self, reference: str) -> "Record | None":
+        """The approved record with this reference number, of any batch; None when this terminal has none."""
+        found = self._store.get("references", reference)
+        number = _parsed(found.lstrip(b"0")) if found is not None else None
+        record = self.get(number) if isinstance(number, int) else None
+        return record if record is not None and record["phase"] == APPROVED else None
+
+    def by_code(self, code: str) -> "list[Record]":
+        """The pre-authorisations that the bank has given this authorisation code, newest first."""
+        found = []
+        for _, value in self._store.range("codes", None, code, code + "~", True):
+            number = _parsed(value.lstrip(b"0"))
+            record = self.get(number) if isinstance(number, int) else None
+            if record is not None and record["phase"] == APPROVED:
+                found.append(record)
+        return found
+
+    def problem(self, record: "Record | None", row: "Any") -> str:
+        """ "" for a record that a transaction of this row may have as its original, otherwise the key of the reason's text."""
         if record is None:
             return "void.not_found"
-        if record["kind"] != "sale" or record["batch"] != self.batch:
+        if record["kind"] not in row.undoes or (row.finds == "trace" and record["batch"] != self.batch):
             return "void.not_a_sale"
-        if record.get("void"):
-            return "void.already"
-        if "refused" in record:
+        if record["phase"] != APPROVED or "refused" in record:
             return "void.not_approved"
-        if record["phase"] != APPROVED:
-            return "void.not_approved"
+        if row.finds == "trace" and record.get("id", 0) <= self.counters["begun"]:
+            return "void.not_a_sale"
+        for mark, why in BARS:
+            if record.get(mark):
+                return why
+        reference = record.get("reference", "")
+        if reference and row.holds != REFUND and self.refunded(reference) != (0, 0):
+            return "void.refunded"
+        if row.holds == REFUND and self.refunded(reference)[0]:
+            return "refund.open"
         return ""
 
     def resolve_cut(self) -> None:
         """After a start: what was SENT when the power went has an unknown result."""
-        for record in self.to_reverse():
+        for record in self.open():
             if record["phase"] == SENT:
                 self.unknown(record, "98")

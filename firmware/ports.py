@@ -158,7 +158,14 @@ class Vault(Protocol):
 
     All tickets may also be answered VAULT_REFUSED("no-key" | "wiped"); what has to be kept, "storage" when it cannot be:
     then nothing has changed. New keys hold from VAULT_DONE on. A second entry ends the first with SECRET_STOPPED("cancel").
-    Slots: "master", "pin", "mac", "track". Operators: "00".."99".
+    Operators: "00".."99".
+
+    A key lives in a slot, with its cipher ("tdes", "aes", "sm4"), and does what the slot is for and nothing else:
+
+        "transport"   the device's own, from the factory: opens a master key that comes enciphered, or as a TR-31 block
+        "master"      opens working keys
+        "pin"         PIN blocks              "mac"   MACs              "track"   tracks
+        "dukpt"       the initial key of a DUKPT series; `next_transaction` moves it on
     """
 
     mode: str  # what kind of vault: "software" (not approved) or the name of an approved device
@@ -171,18 +178,56 @@ class Vault(Protocol):
     def check_value(self, slot: str) -> "bytes | None":
         """Key check value, 4 bytes; None when the slot is empty."""
 
-    def load_keys(self, ticket: int, keys: "list[tuple[str, bytes, bytes]]") -> None:
-        """keys: [(slot, cryptogram, check value)], all or nothing.
+    def load_keys(self, ticket: int, keys: "list[tuple[str, bytes | str, bytes]]") -> None:
+        """keys: [(slot, block, check value)], all or nothing. Not "transport".
 
-        Each is enciphered under the master key (3DES ECB, 8 or 16 bytes; UnionPay also sends an 8-byte key followed by
-        eight zero bytes). VAULT_DONE(None), or VAULT_REFUSED("check-value" | "no-key" | "bad-data") with the old keys kept.
+        block, bytes: the key enciphered (ECB) under the master key, "master" under "transport"; 8, 16, 24 or 32 bytes
+        (UnionPay also sends an 8-byte key followed by eight zero bytes); its cipher is that of the key that opens it. A check
+        value of 3 to 8 bytes. block, str: a TR-31 key block (ANSI X9.143), whose usage must be the slot's; check value b"" or
+        as above. A new master key takes the working keys away.
+        VAULT_DONE(None), or VAULT_REFUSED("check-value" | "no-key" | "bad-data") with the old keys kept.
         """
 
-    def mac(self, ticket: int, data: bytes) -> None:
-        """UnionPay ECB MAC under "mac" -> VAULT_DONE(8 ASCII bytes)."""
+    def enter_component(self, ticket: int, number: int, size: int) -> None:
+        """Takes the keypad for component `number` (1, 2, 3) of a master key of `size` bytes: 2 * size hexadecimal digits.
 
-    def check_mac(self, ticket: int, data: bytes, mac: bytes) -> None:
-        """-> VAULT_DONE(bool): whether `mac`, 8 ASCII bytes, is that of the data."""
+        DOWN and then 1..6 types A..F. SECRET_TYPED(n) after each digit, then SECRET_READY(check value of the component, 4
+        bytes) on confirm after the last, or SECRET_STOPPED("cancel"). The component is kept in the vault's memory alone, until
+        `install_master`, `drop_components`, a wipe or a restart. The person before the keypad is the firmware's affair.
+        """
+
+    def install_master(self, ticket: int, cipher: str, expected: bytes) -> None:
+        """The components, combined (XOR), become the master key when the check value of the result begins with `expected`.
+
+        -> VAULT_DONE(check value, 4 bytes), or VAULT_REFUSED("check-value" | "bad-data": fewer than two components, or of
+        unequal size) with the old keys kept. The components are forgotten either way; the working keys when it is installed.
+        expected: 3 to 8 bytes, or b"": VAULT_DONE tells the check value of the combination and nothing is installed yet.
+        """
+
+    def drop_components(self) -> None:
+        """Forgets what `enter_component` took."""
+
+    def next_transaction(self, ticket: int) -> None:
+        """Moves the DUKPT series on, and keeps that before it answers -> VAULT_DONE(key serial number: 10 bytes TDES, 12 AES).
+
+        From then on PIN block, MAC and track are made with the keys of that number. VAULT_REFUSED("no-key") without "dukpt",
+        "worn" at the end of the series.
+        """
+
+    def mac(self, ticket: int, data: bytes, method: str = "unionpay") -> None:
+        """-> VAULT_DONE(8 bytes) under "mac", or under the DUKPT transaction's request key for a method "dukpt-...".
+
+        method: "unionpay" (ECB, 8 ASCII characters; TDES or SM4), "unionpay-binary" (the same, first 8 bytes), "x9.9", "x9.19"
+        (last block, 8 bytes; ISO 9797-1 algorithms 1 and 3), "cmac" (first 8 bytes), "cbc" (zero padded, first 8 bytes of the
+        last block; SM4), "dukpt-x9.19", "dukpt-cmac". VAULT_REFUSED("bad-data") where key and method do not fit.
+        """
+
+    def check_mac(self, ticket: int, data: bytes, mac: bytes, method: str = "unionpay") -> None:
+        """-> VAULT_DONE(bool): whether `mac`, 8 bytes, is that of the data. DUKPT: under the response key."""
+
+    def encrypt_track(self, ticket: int, track: str) -> None:
+        """-> VAULT_DONE(str): the digits of a track (separator D or =), its 16 digits before the last byte enciphered under
+        "track" as UnionPay does; a track shorter than 17 is padded with F in front."""
 
     def seal(self, ticket: int, data: bytes) -> None:
         """Encrypts for the store -> VAULT_DONE(bytes)."""
@@ -193,11 +238,21 @@ class Vault(Protocol):
     def fingerprint(self, ticket: int, data: bytes) -> None:
         """Keyed hash, the same for the same data on this device -> VAULT_DONE(16 bytes)."""
 
-    def enter_pin(self, ticket: int, pan: str, minimum: int, maximum: int) -> None:
+    def enter_card(self, ticket: int) -> None:
+        """Takes the keypad for a card number of 13 to 19 digits, for transactions without a card. SECRET_TYPED(n), then
+        SECRET_READY(the number, str) on confirm, or SECRET_STOPPED("cancel").
+
+        The one secret that is handed on: as a card read would have brought it. So that it is in no recording of keys.
+        """
+
+    def enter_pin(self, ticket: int, pan: str, minimum: int, maximum: int, form: str = "0") -> None:
         """Takes the keypad for a PIN of minimum..maximum digits. SECRET_TYPED(n) after each key, then
 
-        SECRET_READY(PIN block, 8 bytes, ISO 9564-1 format 0 under "pin"), SECRET_STOPPED("bypass") for confirm on nothing,
-        or SECRET_STOPPED("cancel"). CLEAR empties, BACK takes one back; confirm on too few digits does nothing.
+        SECRET_READY(PIN block under "pin", or under the DUKPT transaction's PIN key for a form "dukpt-..."),
+        SECRET_STOPPED("bypass") for confirm on nothing, or SECRET_STOPPED("cancel"). CLEAR empties, BACK takes one back;
+        confirm on too few digits does nothing.
+        form, ISO 9564-1: "0" (8 bytes; 16 under an SM4 key), "0-without-pan" (PAN part zero), "3" (8 bytes, TDES), "4" (16
+        bytes, AES), "dukpt-0", "dukpt-4". VAULT_REFUSED("bad-data") where key and form do not fit.
         """
 
     def verify_pin(
@@ -207,6 +262,12 @@ class Vault(Protocol):
 
         kind: "plaintext" or "enciphered" under key (modulus, exponent) with the card's challenge, 8 bytes. After the last
         SECRET_TYPED: SECRET_READY(the card's status word, int), SECRET_STOPPED("bypass" | "cancel" | "lost").
+        """
+
+    def enter_sim_pin(self, ticket: int) -> None:
+        """Takes the keypad for the PIN of the SIM, 4 to 8 digits, and gives it to the modem. SECRET_TYPED(n), then
+
+        SECRET_READY("right" | "wrong" | "no-modem") or SECRET_STOPPED("cancel"). A right one is kept for the next starts.
         """
 
     def enter_password(self, ticket: int, operator: str, purpose: str) -> None:
@@ -250,13 +311,34 @@ class Printer(Protocol):
         """What is known, at once: "ok", "paper-low", "paper-out", "cover-open", "too-hot", "silent", "unknown"."""
 
 
+BEARERS = ("ethernet", "wifi", "modem")
+
+# Why there is no connection, or no more.
+LINK_FAULTS = (
+    "refused",  # a host is there, nobody listens
+    "unreachable",  # no route to it
+    "no-network",  # no bearer is up
+    "timeout",  # no answer before the deadline
+    "name",  # the host's name cannot be resolved
+    "tls-unknown",  # its certificate is signed by nobody whom we trust: self-made, or another authority
+    "tls-name",  # its certificate is another host's
+    "tls-expired",  # its certificate is past its day, or not valid yet: perhaps our clock is wrong
+    "tls",  # no TLS, an old TLS, an authority of ours that cannot be read
+    "closed",  # the other side ended the stream in good order
+    "broken",  # reset, or bytes not taken
+)
+
+
 class Link(Protocol):
     """A byte stream to a host over whatever network there is. One connection a ticket."""
 
     def connect(self, ticket: int, where: dict) -> None:
-        """-> LINK_UP, or LINK_DOWN(why) with nothing sent.
+        """-> LINK_UP(bearer); or LINK_DOWN(one of LINK_FAULTS) with nothing sent.
 
-        where: {"address": str, "port": int, "tls": bool, "authority": str (PEM, "" = system), "connect_ms": int}.
+        where: {"address": str, "port": int, "tls": bool, "authority": str (PEM, "" = system), "connect_ms": int,
+        "bearers": tuple of names of BEARERS, the first that is up and connects is taken, those that failed lately last;
+        default: all, in their order, "steps": whether LINK_STEP is posted for each step that is done; default: False}.
+        With several bearers the steps begin again with each that is tried.
         After LINK_UP any number of LINK_DATA, and LINK_DOWN when the other side or the network ends it.
         """
 
@@ -265,6 +347,43 @@ class Link(Protocol):
 
     def close(self, ticket: int) -> None:
         """No more answers for this ticket."""
+
+    def bearers(self) -> "list[dict]":
+        """What there is, as known now: [{"name": of BEARERS, "state": "up" | "down" | "starting" | "failed", "bars": 0..4 or
+        None where nobody measures, "address": our IP or ""}]. A change is also NETWORK(0, None)."""
+
+
+class Modem(Protocol):
+    """The 4G modem beyond the byte stream (which is the link's)."""
+
+    @property
+    def state(self) -> str:
+        """ "starting", "ready", "failed", "gone"; each change is also PART(0, ("modem", state))."""
+
+    def status(self) -> dict:
+        """What is known, at once; a change is also NETWORK(0, None):
+
+        {"sim": "ready" | "pin" | "puk" | "absent" | "unknown", "registered": "home" | "roaming" | "searching" | "denied" |
+        "off" | "unknown", "dbm": int or None, "bars": 0..4, "operator": str, "technology": "4G" | "3G" | "2G" | "",
+        "imei": str, "iccid": str, "cell": (mcc, mnc, area, cell) of str or None, "address": our IP or "",
+        "trouble": "" or what the recovery is at: "socket", "context", "radio", "reset", "power"}
+        """
+
+    def network_time(self) -> "int | None":
+        """Seconds since 1970-01-01 UTC by the network's clock, carried on to now; None when it told none."""
+
+    def send_sms(self, ticket: int, number: str, text: str) -> None:
+        """-> MODEM_DONE(None) or MODEM_FAILED(why). Longer ones go in parts. What comes is SMS(0, ...)."""
+
+    def restart(self, ticket: int) -> None:
+        """The recovery's last step by hand: switches the module off and on -> MODEM_DONE(None) when it is ready again, or
+        MODEM_FAILED(why)."""
+
+    def unlock(self, pin: bytearray, done: "Callable[[str], None]") -> None:
+        """For the vault: gives the SIM its PIN; done("right" | "wrong" | "no-modem"). Wipes `pin`. Never posts it, never logs it.
+
+        Called from any thread; a PIN that was wrong is not tried again by itself.
+        """
 
 
 class Store(Protocol):
@@ -373,6 +492,7 @@ CONTRACTS = (
     ("vault", Vault),
     ("printer", Printer),
     ("link", Link),
+    ("modem", Modem),
     ("store", Store),
     ("clock", Clock),
     ("random", Random),

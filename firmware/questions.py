@@ -11,7 +11,7 @@ from binascii import hexlify
 
 from firmware.emv import ask
 from firmware.events import CARD_LOST, CARD_REPLY, SECRET_READY, SECRET_STOPPED, SECRET_TYPED, VAULT_DONE, Event
-from firmware.host import session
+from firmware.host import resolve, session
 from firmware.tasks import Ask, Close, Done, Hold, More, Tell
 
 TYPE_CHECKING = False
@@ -85,16 +85,21 @@ def online_pin(
     """A PIN for the issuer -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of
     digits. Keys must be there before the PIN is typed, since the block is made with them."""
     yield Tell("keys")
-    if not terminal.signed_on():
+    p = terminal.parameter
+    dukpt = p("host.keys") == "dukpt"
+    if not terminal.signed_on() or dukpt:
         terminal.make_way()
         why = yield from session.sign_on_alone(terminal)
+        if not why and dukpt:  # the key of this transaction; whatever else wants one goes first
+            yield from resolve.resolve_all(terminal)
+            draft.pin_serial = yield from session.next_serial()
+            why = "" if draft.pin_serial is not None else "no-key"
         yield Done("host")  # a PIN is typed as slowly as it likes
         if why:
             return ("keys", why)
     yield Tell("ready")
-    p = terminal.parameter
     most = max(p("pin.minimum"), p("pin.maximum"))
-    event = yield Ask("vault", "enter_pin", pan, p("pin.minimum"), most, keep=True)
+    event = yield Ask("vault", "enter_pin", pan, p("pin.minimum"), most, p("host.pin_form"), keep=True)
     event = yield from _typing(event, slot)
     if event.name == SECRET_READY:
         draft.pin_block = event.value
@@ -166,10 +171,16 @@ def _last_amount(terminal: "Terminal", draft: "Draft", question: "ask.LastAmount
 
 def on_exception(terminal: "Terminal", draft: "Draft", question: "ask.OnException") -> "Work[bool]":
     """Whether the card is on the exception file, which knows cards by the vault's fingerprint alone."""
-    who = yield from _fingerprint(question.pan)
-    if not who:
-        terminal.log("the exception file was not looked into: the vault makes no fingerprint")
-    return bool(who) and terminal.ledger.on_exception(who)
+    # The host's list names beginnings of card numbers, each known by the fingerprint of so many digits.
+    sizes = [size for size in terminal.chores.sizes if size < len(question.pan)]
+    for size in sizes + [len(question.pan)]:
+        who = yield from _fingerprint(question.pan[:size])
+        if not who:
+            terminal.log("the exception file was not looked into: the vault makes no fingerprint")
+            return False
+        if terminal.ledger.on_exception(who):
+            return True
+    return False
 
 
 QUESTIONS: "dict[Any, Callable[..., Work[Any]]]" = {

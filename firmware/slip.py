@@ -8,6 +8,7 @@ Fields: products.md §1.4, numbers in brackets.
 """
 
 from firmware.money import yuan
+from firmware.transactions import BY_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _when(record: "Record") -> str:
 
 
 def _signed(record: "Record") -> str:
-    return ("-" if record["kind"] == "void" else "") + yuan(record["fen"])
+    return ("-" if BY_NAME[record["kind"]].sign < 0 else "") + yuan(record["fen"])
 
 
 def _undoes(record: "Record", name: str) -> str:
@@ -78,7 +79,9 @@ NOTES = (
     ("slip.original_trace", lambda r: _undoes(r, "trace")),
     ("slip.original_reference", lambda r: _undoes(r, "reference")),
     ("slip.original_authorisation", lambda r: _undoes(r, "authorisation")),
-    ("slip.original_date", lambda r: _undoes(r, "at")[4:8]),
+    ("slip.original_date", lambda r: _undoes(r, "date")),
+    ("slip.periods", lambda r: "%d" % r["periods"] if r.get("periods") else ""),
+    ("slip.asked", lambda r: yuan(r["asked_fen"]) if r.get("asked_fen") else ""),
     ("slip.host", lambda r: r.get("host_text", "")),
 )
 
@@ -106,6 +109,8 @@ def build(terminal: "Terminal", record: "Record", copy: str, again: bool = False
         text = value(record)
         if text:
             job.append((style, t((label, ("", text)))))
+    if record.get("tip_fen"):
+        job.append(("", t(("slip.tip", ("", yuan(record["tip_fen"]))))))  # 18
     job.append(("bh", t(("slip.amount", ("", _signed(record))))))  # 17
     notes = [t((label, ("", value(record)))) for label, value in NOTES if value(record)]
     notes += list(record.get("chip") or ())  # 20
@@ -135,6 +140,9 @@ def _consent(terminal: "Terminal", record: "Record", copy: str) -> "Job":
     return lines
 
 
+FREE = ("sale", "preauth")  # kinds that a small amount frees from PIN and signature
+
+
 def _agreement(terminal: "Terminal", record: "Record") -> str:
     """The words for it; "" where nothing but a signature does."""
     t = terminal.texts
@@ -143,7 +151,9 @@ def _agreement(terminal: "Terminal", record: "Record") -> str:
         return t("slip.pin_and_signature" if record.get("signature") else "slip.pin")
     if cvm in ("cdcvm", "document"):
         return t("slip." + cvm)
-    if record.get("signature") or cvm == "signature" or record["kind"] != "sale":
+    if record["kind"] == "moto":
+        return t("slip.moto")  # nobody is there to sign
+    if record.get("signature") or cvm == "signature" or record["kind"] not in FREE:
         return ""
     if record["entry"] not in TAPPED:
         return t("slip.no_signature") if cvm == "none" and record["entry"] == "05" else ""
@@ -172,9 +182,9 @@ def trouble(terminal: "Terminal", record: "Record") -> "Job":
         ("", t(("slip.when", ("", moment(record["at"]))))),
         ("bh", t(("slip.amount", ("", _signed(record))))),
         ("rule", ""),
-        ("", t("trouble.what")),
-        ("", t("trouble.money." + record["kind"])),
-        ("", t("trouble.do")),
+        ("", t("trouble.what." + BY_NAME[record["kind"]].unknown)),
+        ("", t("trouble.money." + (BY_NAME[record["kind"]].words or "taken"))),
+        ("", t("trouble.do." + BY_NAME[record["kind"]].unknown)),
         ("cut", ""),
     ]
     return job

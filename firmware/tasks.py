@@ -153,6 +153,7 @@ class Task:
         self.timer = 0
         self.keep = False
         self.fresh = False  # it waits for the first answer to an Ask
+        self.ended_links: dict[int, Event] = {}  # ticket -> how a connection that it keeps has ended while it did not look
         self.turns: list[str] = []
         self.ended = False
 
@@ -211,6 +212,8 @@ class Tasks:
             self.tickets.dropped += 1
             return
         if event.ticket != task.timer and event.ticket not in task.waiting:
+            if event.name == LINK_DOWN:
+                task.ended_links[event.ticket] = event  # nothing else will come: it is told when it looks again
             return  # something more on a ticket that it keeps but does not look at now
         tickets, task.waiting = task.waiting, ()
         if task.timer:
@@ -260,6 +263,11 @@ class Tasks:
             if isinstance(want, Done):
                 self._give_back(task, want.name)
                 continue
+            if isinstance(want, More) and task.ended_links:
+                ended = [task.ended_links[ticket] for ticket in want.tickets if ticket in task.ended_links]
+                if ended:
+                    value = ended[0]
+                    continue
             if isinstance(want, Turn):
                 line = self._lines.setdefault(want.name, [])
                 if task not in line:
@@ -298,6 +306,7 @@ class Tasks:
     def _close(self, task: Task, ticket: int) -> None:
         self.tickets.close(ticket)
         ask = task.tickets.pop(ticket, None)
+        task.ended_links.pop(ticket, None)
         if ask is not None and ask.port in CLOSERS:
             getattr(self.ports[ask.port], CLOSERS[ask.port])(ticket)
 

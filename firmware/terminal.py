@@ -7,15 +7,17 @@ known between two pages: who is logged in, the open transaction, the state of th
 
 from binascii import crc32
 
-from firmware import VERSION, calendar
+from firmware import VERSION, calendar, chores
 from firmware.emv.settings import Request, Settings
 from firmware.host import resolve, session
-from firmware.iso8583 import unionpay
+from firmware.iso8583 import fields, unionpay
+from firmware.iso8583.codec import Codec
 from firmware.ledger import Ledger
 from firmware.operators import Operators
 from firmware.parameters import Parameters
 from firmware.ports import StoreError
 from firmware.screens.texts import Texts
+from firmware.settlement import Settlement
 from firmware.tasks import Pause, Tasks
 from firmware.tickets import Tickets
 
@@ -26,19 +28,41 @@ if TYPE_CHECKING:
 
     from firmware.draft import Draft
     from firmware.emv.torn import Torn
+    from firmware.host.nightly import Nightly
     from firmware.machine import Machine, State
     from firmware.ports import Clock, Display, Vault
     from firmware.tasks import Task, Work
 
 
-# What became of the money, by the phase of the record, and the same of a transaction that gives money back.
+# What became of the money, by the phase of the record, and how the table's column `words` says the same.
 MONEY = {"approved": "money.taken", "declined": "money.not_taken", "reversed": "money.returned"}
-GIVEN_BACK = {
-    "money.taken": "money.given_back",
-    "money.not_taken": "money.sale_stands",
-    "money.returned": "money.sale_stands_again",
-    "money.unknown": "money.back_unknown",
+WORDS = {
+    "back": {
+        "money.taken": "money.given_back",
+        "money.not_taken": "money.sale_stands",
+        "money.returned": "money.sale_stands_again",
+        "money.unknown": "money.back_unknown",
+    },
+    "refund": {
+        "money.taken": "money.given_back",
+        "money.not_taken": "money.not_refunded",
+        "money.returned": "money.not_refunded",
+        "money.unknown": "money.back_unknown",
+    },
+    "held": {
+        "money.taken": "money.held",
+        "money.not_taken": "money.not_held",
+        "money.returned": "money.not_held_again",
+        "money.unknown": "money.held_unknown",
+    },
+    "freed": {
+        "money.taken": "money.freed",
+        "money.not_taken": "money.still_held",
+        "money.returned": "money.still_held_again",
+        "money.unknown": "money.freed_unknown",
+    },
 }
+OF_ORIGINAL = ("back", "freed")  # words that speak of an original: before there is one nothing was taken
 
 
 class Terminal:
@@ -47,6 +71,7 @@ class Terminal:
     machine      the machine that was built on it
     make_state   (name, *arguments) -> State; set with the next two by `states.catalogue.power_on`
     first        draft -> the State of its first step
+    rest         fen -> the first State of a sale of what another has left to be paid
     after        step -> the State of the step that follows in the open transaction
     once_more    tries that it counts as -> the open transaction anew: the State of the step that reads its card
     operator     the number of who is logged in, "" for nobody
@@ -62,6 +87,7 @@ class Terminal:
     first: "Callable[[Draft], State]"
     after: "Callable[[str], State]"
     once_more: "Callable[[int], State]"
+    rest: "Callable[[int], State]"
 
     def __init__(self, ports: "dict[str, Any]", board: "dict[str, Any]") -> None:
         """ports: name -> port, those that the board has. board: {"name", "mode", "parameters"}. Raises StoreError."""
@@ -77,11 +103,13 @@ class Terminal:
         self.parameter = Parameters(ports["store"], board.get("parameters"))
         self.texts = Texts(self.language)
         self.ledger = Ledger(ports["store"])
+        self.settlement = Settlement(ports["store"])
         self.operators = Operators(ports["store"], self.parameter, self.now_ms)
         self.calendar = calendar.Calendar(self._clock, self.parameter("time.zone_minutes"))
         counters = self.ledger.counters
         self.calendar.restore(counters["offset_s"], bool(counters["confirmed"]), counters["at_s"])
-        self.codec = unionpay.codec()
+        self.codec = self._codec()
+        self.chores = chores.Chores(ports["store"], self.now_ms)
         self.operator = ""
         self.draft: Draft | None = None
         self.parts: dict[str, str] = {}
@@ -91,11 +119,14 @@ class Terminal:
         self._emv: Settings | None = None
         self._torn: Torn | None = None
         self.reached = False  # the host has answered the last message
+        self.mac_errors = 0  # replies in a row whose MAC was wrong
         self._session_open = False
         self._resolving = False
         self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
         self._signing: Task | None = None  # the sign-on that goes on behind the pages
         self._keeping: Task | None = None  # what writes the locks down
+        self._nightly: Nightly | None = None  # the settlement by the clock
+        self._doing: Task | None = None  # what the host has asked for, done behind the pages
 
     @property
     def language(self) -> str:
@@ -162,6 +193,21 @@ class Terminal:
             return "unapproved"
         return "unprovisioned" if self.parameter.missing() or self.vault.state == "empty" else ""
 
+    # -- parameters that change while it runs
+    def put_in_force(self, names: "list[str]") -> None:
+        """These parameters have new values: what was made of the old ones is forgotten."""
+        self._emv = None
+        if "host.fields" in names:
+            self.codec = self._codec()
+        if "language" in names:
+            self.texts = Texts(self.language)
+        if "terminal.number" in names or "merchant.number" in names or "host.keys" in names:
+            self.signed_off()
+
+    def _codec(self) -> Codec:
+        quirks = self.parameter("host.fields")
+        return Codec(fields.quirks(quirks)) if quirks else unionpay.codec()
+
     # -- the host
     def where(self) -> "dict[str, Any]":
         """The host, as `ports.Link.connect` takes it."""
@@ -172,11 +218,13 @@ class Terminal:
             "tls": p("host.tls"),
             "authority": p("host.authority"),
             "connect_ms": p("host.connect_ms"),
+            "bearers": tuple(p("network.order")),
         }
 
     def signed_on(self) -> bool:
         """Working keys are there, and the last sign-on is not older than its hours."""
-        if not self._session_open or self.vault.check_value("mac") is None:
+        needed = "dukpt" if self.parameter("host.keys") == "dukpt" else "mac"
+        if not self._session_open or self.vault.check_value(needed) is None:
             return False
         age = self._clock.utc_s() - self.ledger.counters["signed_on_s"]
         return 0 <= age < self.parameter("host.sign_on_hours") * 3600
@@ -287,15 +335,33 @@ class Terminal:
         else:
             self._resolved(None)
 
+    def required(self, name: str) -> None:
+        """The header of a reply asks for something (`frame.REQUIREMENTS`): kept, and done after the transaction."""
+        chores.required(self.chores, name, self.log)
+
+    def chores_behind(self) -> None:
+        """Does what the host has asked for, where nobody waits for it; looks once a power-on for parameters that others set."""
+        if self._going_on(self._doing) or self.draft is not None or self.vault.state != "ready":
+            return
+        from firmware.host import download  # nothing of it is needed for the first page
+
+        if download.wanted(self):
+            self._doing = self.tasks.start(download.behind(self))
+
+    def stop_chores(self) -> None:
+        """What goes on of them ends here; what it has received is kept for the next try."""
+        self.tasks.cancel(self._doing)
+
     def make_way(self) -> None:
         """A transaction goes to the host now, and resolves what is open itself: nobody waits for the background to do it."""
+        self.stop_chores()
         if self._going_on(self._resolver):
             self.tasks.cancel(self._resolver)
             self._resolved(None)
 
     def _open(self) -> bool:
         """Whether the host has to hear of something: a reversal, a notice."""
-        return bool(self.ledger.to_reverse() or self.ledger.notices())
+        return bool(self.ledger.to_reverse() or self.ledger.to_repeat() or self.ledger.notices())
 
     def _resolved(self, _result: object) -> None:
         if self._open():
@@ -309,6 +375,20 @@ class Terminal:
     def _again(self, _result: object) -> None:
         self._resolving = False
         self.resolve_behind()
+
+    def settle_behind(self) -> None:
+        """Settles behind the pages, at `settle.time` or what was interrupted, while nobody does anything."""
+        if self._nightly is None and (self.parameter("settle.time") or self.settlement.running is not None):
+            from firmware.host.nightly import Nightly  # not before the first page
+
+            self._nightly = Nightly(self)
+        if self._nightly is not None:
+            self._nightly.watch()
+
+    def settle_in_front(self) -> None:
+        """A page settles: what does so behind it stops, and the page goes on from there."""
+        if self._nightly is not None:
+            self._nightly.stop()
 
     def keep_locks(self) -> None:
         """Lets lock-outs run down while the device is on."""
@@ -352,4 +432,6 @@ class Terminal:
     def money(self, key: str) -> str:
         """The key of a sentence about the money as the open transaction means it: to a void "not taken" is "the sale stands"."""
         draft = self.draft
-        return GIVEN_BACK[key] if draft is not None and draft.row.sign < 0 and draft.original is not None else key
+        if draft is None or draft.original is None and draft.row.words in OF_ORIGINAL and not draft.code:
+            return key
+        return WORDS.get(draft.row.words, {}).get(key, key)

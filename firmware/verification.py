@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from firmware.terminal import Terminal
 
 
+FIXED = {"always": True, "never": False}  # rules of a row that nothing changes
+
+
 def free_fen(terminal: "Terminal", pan: str) -> int:
     """Up to and with this amount the card needs neither PIN nor signature."""
     found, limit = -1, terminal.parameter("pin.free_fen")
@@ -40,8 +43,8 @@ def within_free(terminal: "Terminal", draft: "Draft", card: "Outcome") -> bool:
 def pin_needed(terminal: "Terminal", draft: "Draft", entry: str, cvm: str, pan: str) -> bool:
     """Whether this transaction wants a PIN that the issuer checks, from a card read in that way."""
     rule = draft.row.pin
-    if rule == "always":
-        return True
+    if rule in FIXED:
+        return FIXED[rule]
     if rule != "limit":
         return terminal.parameter(rule)
     if entry == CONTACT:

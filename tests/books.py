@@ -4,11 +4,18 @@ import json
 
 from firmware.ledger import APPROVED, Ledger
 from firmware.money import masked
+from firmware.transactions import BY_NAME
 
 
 def openings(bank) -> "dict[str, int]":
     """{card number: fen} before anything was sold: `disagreements` wants it later."""
     return {pan: bank.balance(pan) for pan in bank.cards()}
+
+
+def _moved(totals: dict) -> dict:
+    """The totals without the kinds that have come to nothing."""
+    kept = {scheme: {kind: row for kind, row in totals[scheme].items() if row[0]} for scheme in totals}
+    return {scheme: kinds for scheme, kinds in kept.items() if kinds}
 
 
 def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, before: "dict[str, int]") -> "list[str]":
@@ -17,7 +24,7 @@ def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, bef
     store: the store of the ledger. bank: emulator.acquirer.books.Books. before: `openings` of the bank.
     """
     found = []
-    for record in ledger.to_reverse():
+    for record in ledger.to_reverse() + ledger.to_repeat():
         found.append("%s %s is open: %s" % (record["kind"], record["trace"], record["phase"]))
 
     records = ledger.newest(100_000)
@@ -32,22 +39,22 @@ def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, bef
     if not bank.balanced():
         found.append("the bank's own books do not balance")
 
-    approved = [record for record in records if record["phase"] == APPROVED]
-    signs = {"sale": 1, "void": -1}
-    net = sum(signs[record["kind"]] * record["fen"] for record in approved)
+    approved = [one for one in records if one["phase"] == APPROVED and "refused" not in one and not one.get("adjusted")]
+    net = sum(BY_NAME[record["kind"]].sign * record["fen"] for record in approved)
     if net != bank.takings(merchant):
         found.append("the merchant is owed %d fen by the terminal's books, %d by the bank's" % (net, bank.takings(merchant)))
     for batch, kept in store.range("totals"):
         counted = {}
         for record in approved:
             if record["batch"] == batch:
-                count, fen = counted.get(record["kind"], (0, 0))
-                counted[record["kind"]] = [count + 1, fen + record["fen"]]
-        if counted != json.loads(kept):
+                kinds = counted.setdefault(record["scheme"], {})
+                count, fen = kinds.get(record["kind"], (0, 0))
+                kinds[record["kind"]] = [count + 1, fen + record["fen"]]
+        if counted != _moved(json.loads(kept)):
             found.append("totals of batch %s: kept %s, counted %s" % (batch, json.loads(kept), counted))
 
     for pan, balance in before.items():
-        spent = sum(signs[record["kind"]] * record["fen"] for record in approved if record["pan"] == masked(pan))
+        spent = sum(BY_NAME[record["kind"]].sign * record["fen"] for record in approved if record["pan"] == masked(pan))
         if balance - spent != bank.balance(pan):
             found.append("card %s: spent %d fen, the bank says %d" % (masked(pan), spent, balance - bank.balance(pan)))
 

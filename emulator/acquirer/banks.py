@@ -1,101 +1,94 @@
-"""What the cards' banks decide: sale, balance, void, reversal and upload, and whether the card, its cryptogram and its PIN
-are good.
+"""What the cards' banks decide on a card that is there: sales, balance, and what is uploaded or told afterwards."""
 
-The order of the checks is that of `core`. A code that refuses is found before any money is looked at.
-"""
-
-import hmac
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.acquirer import issuer
-from emulator.acquirer.books import APPROVED, DECLINED, VOIDED, Terminal
-from emulator.acquirer.keys import Engine, PinFormat
+from emulator.acquirer.books import Terminal
 from emulator.acquirer.request import Outcome, Request
-from emulator.cards import stripe_mode
 from emulator.cards.cryptogram import TC
 from firmware.emv import tlv
 from firmware.iso8583 import codes, unionpay
-from firmware.iso8583.codec import Iso8583Error
 
 if TYPE_CHECKING:
     from emulator.acquirer.core import Acquirer
 
-PIN_TRIES = 3
+PARTIAL = "10"
 OFFLINE_CODES = (b"Y1", b"Y3")  # 8A of what card and terminal approved between themselves
-CHIP_SERVICES = ("2", "6")  # first digit of the service code of a card with a chip
-STRIPE_MODE = "91"  # F22
-STATUS_CODES = {"lost": "41", "stolen": "43", "restricted": "62", "closed": "57"}
+PLAN_BYTES = 33  # F62 of an instalment sale: periods 2, project 30, mode 1
 
 
 class Banks:
     """The banks behind one acquirer."""
 
-    def __init__(self, host: "Acquirer", engine: Engine) -> None:
+    def __init__(self, host: "Acquirer") -> None:
         self._host = host
         self._books = host.books
-        self._engine = engine
+        self._cards = host.cards
 
-    # What is asked
+    def acts(self) -> "dict[str, Callable[[Request, Terminal], Outcome]]":
+        """What it answers."""
+        return {
+            "sale": self.sale,
+            "moto": self.moto,
+            "instalment": self.instalment,
+            "balance": self.balance,
+            "upload": self.upload,
+            "offline-sale": self.offline_sale,
+            "script-result": self.notice,
+            "failed-chip": self.notice,
+        }
 
     def sale(self, request: Request, terminal: Terminal) -> Outcome:
-        code = self._check_card(request, terminal)
-        if not code and self._books.balance(request.pan) < request.amount_fen:
-            code = "51"
-        return Outcome(code or codes.APPROVED)
-
-    def balance(self, request: Request, terminal: Terminal) -> Outcome:
-        code = self._check_card(request, terminal)
+        code = self._cards.check(request, terminal)
         if code:
             return Outcome(code)
-        return Outcome(codes.APPROVED, {54: unionpay.balance("10", "02", self._books.balance(request.pan))})
+        available, amount = self._cards.available(request.pan), request.amount_fen
+        part = amount
+        if request.rule and request.rule.action == "partial":
+            part = min(amount, request.rule.argument)
+        elif request.private.partial == "1" and 0 < available < amount:
+            part = available
+        if part > available:
+            return Outcome("51")
+        if part == amount:
+            return Outcome(codes.APPROVED)
+        return Outcome(PARTIAL, {4: unionpay.amount(part)}, amount_fen=part)
 
-    def void(self, request: Request, terminal: Terminal) -> Outcome:
-        try:
-            original = unionpay.read_original(request.fields[61])
-        except Iso8583Error:
+    def moto(self, request: Request, terminal: Terminal) -> Outcome:
+        """An order by mail or telephone: a card number and its expiry, and nothing of the card itself."""
+        if 35 in request.fields or unionpay.read_entry_mode(request.fields[22])[0] != "manual":
             return Outcome("30")
-        sale = self._books.find(terminal.number, original.batch, original.trace, ("sale",))
-        if sale is None or sale.state == DECLINED:
-            return Outcome("25")
-        reference, authorisation = request.fields.get(37, ""), request.fields.get(38, "")
-        if reference.strip("0 ") and reference != sale.reference or authorisation.strip() and authorisation != sale.authorisation:
-            return Outcome("25")
-        if sale.state != APPROVED:
-            return Outcome("12")
-        if sale.amount_fen != request.amount_fen:
-            return Outcome("64")
-        if request.pan and request.pan != sale.pan:
-            return Outcome("14")
-        request.pan = sale.pan
-        if 55 in request.fields or 52 in request.fields:
-            code = self._check_card(request, terminal)
-            if code:
-                return Outcome(code)
-        return Outcome(codes.APPROVED, sale=sale)
+        return Outcome(self._cards.check(request, terminal) or self._short(request) or codes.APPROVED)
 
-    def reversal(self, request: Request, terminal: Terminal) -> Outcome:
-        kind = "void" if request.private.kind == unionpay.VOID else "sale"
-        key = (terminal.number, request.private.batch, request.trace)
-        original = self._books.find(*key, (kind,))
-        if original is None:
-            self._books.refuse_later(*key)
-            return Outcome("25")
-        request.pan = original.pan
-        if original.amount_fen != request.amount_fen:
-            return Outcome("64")
-        if original.state == VOIDED:
-            return Outcome("12")
-        if original.state == APPROVED:
-            self._books.undo(original, int(self._host.clock()))
-        return Outcome(codes.APPROVED, authorisation=original.authorisation, reference=original.reference)
+    def instalment(self, request: Request, terminal: Terminal) -> Outcome:
+        plan = request.fields[62]
+        if len(plan) != PLAN_BYTES or not plan[:2].isdigit() or plan[:2] in (b"00", b"01") or not plan[-1:].isdigit():
+            return Outcome("30")
+        code = self._cards.check(request, terminal) or self._short(request)
+        if code:
+            return Outcome(code)
+        periods = int(plan[:2])
+        each = request.amount_fen // periods
+        first = request.amount_fen - each * (periods - 1)
+        text = "共%d期，首期%d.%02d元，每期%d.%02d元" % (periods, *divmod(first, 100), *divmod(each, 100))
+        return Outcome(codes.APPROVED, {62: text.encode("gb18030")})
+
+    def _short(self, request):
+        """51 when there is not enough on the account."""
+        return "51" if self._cards.available(request.pan) < request.amount_fen else ""
+
+    def balance(self, request: Request, terminal: Terminal) -> Outcome:
+        code = self._cards.check(request, terminal)
+        if code:
+            return Outcome(code)
+        return Outcome(codes.APPROVED, {54: unionpay.balance("10", "02", self._cards.available(request.pan))})
 
     def upload(self, request: Request, terminal: Terminal) -> Outcome:
         """A sale that the card approved by itself."""
-        card = self._books.card(request.pan)
-        if card is None:
-            return Outcome("14")
-        if card["status"] in STATUS_CODES:
-            return Outcome(STATUS_CODES[card["status"]])
+        refused = self._cards.known(request.pan)
+        if refused:
+            return Outcome(refused)
         try:
             objects = dict(tlv.primitives(tlv.decode(request.fields[55])))
         except tlv.TlvError:
@@ -105,11 +98,18 @@ class Banks:
         certificate = objects.get(0x9F27, b"\x00")[:1] == bytes((TC,)) or 0x9F27 not in objects
         if not certificate or objects.get(0x9F02) != bytes.fromhex(request.fields[4]):
             return Outcome("59")
-        return Outcome(self._prove(request, card, objects) or codes.APPROVED)
+        card = self._books.card(request.pan)
+        assert card is not None
+        return Outcome(self._cards.prove(request, card, objects) or codes.APPROVED)
 
-    def offline(self, request: Request, terminal: Terminal) -> Outcome:
-        """A sale that was approved without a chip and without the host: by telephone, say."""
-        return Outcome("14" if self._books.card(request.pan) is None else codes.APPROVED)
+    def offline_sale(self, request: Request, terminal: Terminal) -> Outcome:
+        """A sale that was approved by telephone: booked whatever is on the account."""
+        tip = request.fields.get(48) or "0"
+        if int(tip) > request.amount_fen:
+            return Outcome("13")
+        if self._books.card(request.pan) is None:
+            return Outcome("14")
+        return Outcome(codes.APPROVED, authorisation=request.fields[38], tip_fen=int(tip))
 
     def notice(self, request: Request, terminal: Terminal) -> Outcome:
         """What became of scripts, or a chip that failed: noted."""
@@ -120,91 +120,3 @@ class Banks:
             int(self._host.clock()), terminal.number, request.private.batch, trace, request.kind, request.pan, results
         )
         return Outcome(codes.APPROVED)
-
-    # Cards
-
-    def pan(self, request: Request, terminal: "Terminal | None") -> str:
-        """The card number of a request, from field 2 or from track 2; "" when there is none."""
-        if 2 in request.fields or 35 not in request.fields:
-            return request.fields.get(2, "")
-        pan = self._track(request, terminal).split("D")[0]
-        return pan if pan.isdigit() else ""
-
-    def _track(self, request, terminal):
-        """Track 2 in clear, "" for none, and for one that was not enciphered as it says."""
-        track = request.fields.get(35, "")
-        if track and request.fields.get(53, "")[2:3] == "1" and terminal and terminal.track_key:
-            try:
-                track = self._engine.clear_track(terminal.track_key, track)
-            except ValueError:  # what is no hexadecimal was no track either
-                return ""
-        return track.replace("=", "D")
-
-    def _check_card(self, request: Request, terminal: Terminal) -> str:
-        """The code that the card's bank refuses with before it looks at the money, or ""."""
-        card = self._books.card(request.pan)
-        if card is None:
-            return "14"
-        if card["status"] in STATUS_CODES:
-            return STATUS_CODES[card["status"]]
-        expiry = request.fields.get(14, card["expiry"])
-        if expiry != card["expiry"] or card["expiry"] < self._host.local("%y%m"):
-            return "54"
-        return self._check_chip(request, terminal, card) or self._check_pin(request, terminal, card)
-
-    def _check_chip(self, request: Request, terminal: Terminal, card: dict) -> str:
-        chip = request.fields.get(55)
-        if chip is None:
-            return self._check_stripe(request, terminal, card)
-        try:
-            objects = dict(tlv.decode(chip))
-        except tlv.TlvError:
-            return "30"
-        if request.kind == "sale" and objects.get(0x9F02) != bytes.fromhex(request.fields[4]):
-            return "59"
-        return self._prove(request, card, objects)
-
-    def _prove(self, request, card, objects):
-        """59 for a cryptogram that is not the card's, or that was there before."""
-        counter = objects.get(0x9F36)
-        if not isinstance(counter, bytes) or len(counter) != 2:
-            return "30"
-        if self._host.verify and not self._host.verify(card, request.fields[55]):
-            return "59"
-        late = request.kind == "upload"  # the card may have been online since
-        return "" if self._books.use_counter(request.pan, int.from_bytes(counter, "big"), late) else "59"
-
-    def _check_stripe(self, request, terminal, card):
-        """A card without chip data: swiped, keyed, in stripe mode, or named by a void."""
-        # A card that was read by chip proves itself; a void may name its card without one.
-        if unionpay.read_entry_mode(request.fields[22])[0] in ("chip", "contactless"):
-            return "" if request.kind == "void" else "59"
-        own = self._track(request, terminal).partition("D")[2]
-        if not own:
-            return ""
-        if own[:4] != card["expiry"]:
-            return "54"
-        if request.fields[22][:2] == STRIPE_MODE:
-            counter = stripe_mode.check(card, own)
-            return "" if counter is not None and self._books.use_counter(request.pan, counter) else "59"
-        if own[4:5] in CHIP_SERVICES and request.private.chip != unionpay.CHIP_FALLBACK:
-            return "57"
-        return ""
-
-    def _check_pin(self, request: Request, terminal: Terminal, card: dict) -> str:
-        block = request.fields.get(52)
-        if block is None:
-            return ""
-        wrong = card["wrong_pins"]
-        if wrong >= PIN_TRIES:
-            return "75"
-        try:
-            pin = self._engine.pin(terminal.pin_key, block, request.pan)
-        except PinFormat:
-            return "99"
-        if hmac.compare_digest(pin, card["pin"]):
-            if wrong:
-                self._books.count_wrong_pin(request.pan, 0)
-            return ""
-        self._books.count_wrong_pin(request.pan, wrong + 1)
-        return "55"

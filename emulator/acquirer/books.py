@@ -1,17 +1,22 @@
-"""The acquirer's books: who has what, and what moved it, in SQLite.
+"""The acquirer's books: who has what, what moved it, and what is held, in SQLite.
 
-Double entry: every booking is two postings that add up to nothing, one on the card's account and one on the merchant's.
+Double entry: every booking is postings that add up to nothing. A transaction's kind says what is posted (MOVES):
 
-    sale        card -amount    merchant +amount
-    void        card +amount    merchant -amount      the sale is "voided"
-    reversal    the reversed booking with opposite signs; reversing a void makes its sale "approved" again
+    sale, moto, instalment, offline-sale   card -amount    merchant +amount
+    void, refund                           card +amount    merchant -amount     a voided sale is "voided"
+    adjust, tip                            the difference to the original, which is "adjusted"
+    preauth, preauth-add                   held +amount    holds -amount        the card cannot spend what is held
+    preauth-void                           held -all       holds +all           the hold is "voided"
+    complete, complete-notice              as a sale, and the hold is given back: it is "completed"
+    complete-void                          as a void, and the hold is in force again
+    expiry                                 held -all       holds +all           the hold is "expired"
+    reversal                               all postings of the original with opposite signs; what the original had done to
+                                           others is undone: the sale under a void is "approved" again
 
-A transaction is what a terminal asked for, approved or not; its state says what stands now:
+Accounts: "card:NUMBER", "held:NUMBER", "merchant:NUMBER", "holds", "opening".
 
-    approved    stands
-    declined    nothing moved
-    voided      a sale that a void took back
-    reversed    a sale or a void that a reversal took back
+A transaction is what a terminal asked for, approved or not; its state says what stands now: "approved" stands, "declined"
+moved nothing, and "voided", "adjusted", "completed", "expired", "reversed" stood once.
 
 A reversal whose original never came is remembered, and refuses the original should it still come.
 """
@@ -20,15 +25,19 @@ import json
 import sqlite3
 import threading
 from collections import namedtuple
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from firmware.emv.tags import mask_digits
+from emulator.acquirer import profile as profiles
+from emulator.acquirer.profile import Profile
+from emulator.acquirer.statements import Statements
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS terminals (
     number TEXT PRIMARY KEY, merchant TEXT NOT NULL, master_key BLOB NOT NULL, batch INTEGER NOT NULL,
-    signed_on INTEGER NOT NULL DEFAULT 0, pin_key BLOB, mac_key BLOB, track_key BLOB
+    signed_on INTEGER NOT NULL DEFAULT 0, pin_key BLOB, mac_key BLOB, track_key BLOB,
+    cipher TEXT NOT NULL DEFAULT 'tdes', ksn_counter INTEGER NOT NULL DEFAULT -1, profile TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS cards (
     pan TEXT PRIMARY KEY, record TEXT NOT NULL, status TEXT NOT NULL, last_atc INTEGER NOT NULL,
@@ -40,38 +49,100 @@ CREATE TABLE IF NOT EXISTS transactions (
     id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, terminal TEXT NOT NULL, merchant TEXT NOT NULL,
     batch TEXT NOT NULL, trace TEXT NOT NULL, kind TEXT NOT NULL, pan TEXT NOT NULL,
     amount_fen INTEGER NOT NULL, code TEXT NOT NULL, reference TEXT NOT NULL,
-    authorisation TEXT NOT NULL, original INTEGER, state TEXT NOT NULL
+    authorisation TEXT NOT NULL, original INTEGER, state TEXT NOT NULL, asked_fen INTEGER NOT NULL DEFAULT 0,
+    tip_fen INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS by_trace ON transactions (terminal, batch, trace);
+CREATE INDEX IF NOT EXISTS by_reference ON transactions (reference);
+CREATE INDEX IF NOT EXISTS by_original ON transactions (original) WHERE original IS NOT NULL;
 CREATE INDEX IF NOT EXISTS by_amount ON transactions (amount_fen) WHERE state = 'approved' AND kind = 'sale';
+CREATE TABLE IF NOT EXISTS holds (
+    id INTEGER PRIMARY KEY, pan TEXT NOT NULL, merchant TEXT NOT NULL, authorisation TEXT NOT NULL, date TEXT NOT NULL,
+    amount_fen INTEGER NOT NULL, expires_s INTEGER NOT NULL, state TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS by_authorisation ON holds (pan, authorisation);
+CREATE INDEX IF NOT EXISTS by_expiry ON holds (pan, expires_s) WHERE state = 'approved';
 CREATE TABLE IF NOT EXISTS postings (
     id INTEGER PRIMARY KEY, transaction_id INTEGER NOT NULL, account TEXT NOT NULL, amount_fen INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS by_account ON postings (account);
+CREATE INDEX IF NOT EXISTS by_transaction ON postings (transaction_id);
 CREATE TABLE IF NOT EXISTS notices (
     id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, terminal TEXT NOT NULL, batch TEXT NOT NULL, trace TEXT NOT NULL,
     kind TEXT NOT NULL, pan TEXT NOT NULL, results TEXT NOT NULL
 );
+CREATE INDEX IF NOT EXISTS notices_by_terminal ON notices (terminal);
 CREATE TABLE IF NOT EXISTS refused (
     terminal TEXT, batch TEXT, trace TEXT, PRIMARY KEY (terminal, batch, trace)
 ) WITHOUT ROWID;
 """
+# Columns that books of an older make lack.
+ADDED = (
+    ("terminals", "cipher", "TEXT NOT NULL DEFAULT 'tdes'"),
+    ("terminals", "ksn_counter", "INTEGER NOT NULL DEFAULT -1"),
+    ("terminals", "profile", "TEXT NOT NULL DEFAULT ''"),
+    ("transactions", "asked_fen", "INTEGER NOT NULL DEFAULT 0"),
+    ("transactions", "tip_fen", "INTEGER NOT NULL DEFAULT 0"),
+)
 
 APPROVED, DECLINED, VOIDED, REVERSED = "approved", "declined", "voided", "reversed"
+ADJUSTED, COMPLETED, EXPIRED = "adjusted", "completed", "expired"
+RAISED = "raised"  # what an additional pre-authorisation does to a hold
 CARD_STATUSES = ("active", "lost", "stolen", "restricted", "closed")
 
-STANDING = "kind = 'sale' AND state = 'approved'"
-INSERT_TRANSACTION = "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# What booking a kind does. money: +1 card to merchant, -1 back. original: the state that the original comes to; an adjusted one
+# has its amount given back. hold: the state that the hold comes to; before: the one it goes back to when this is reversed.
+Move = namedtuple("Move", "money original hold before", defaults=(0, "", "", ""))
+MOVES = {
+    "sale": Move(+1),
+    "moto": Move(+1),
+    "instalment": Move(+1),
+    "offline-sale": Move(+1),
+    "void": Move(-1, original=VOIDED),
+    "refund": Move(-1),
+    "adjust": Move(+1, original=ADJUSTED),
+    "tip": Move(+1, original=ADJUSTED),
+    "preauth": Move(hold=APPROVED, before=REVERSED),
+    "preauth-add": Move(hold=RAISED),
+    "preauth-void": Move(hold=VOIDED, before=APPROVED),
+    "complete": Move(+1, hold=COMPLETED, before=APPROVED),
+    "complete-notice": Move(+1, hold=COMPLETED, before=APPROVED),
+    "complete-void": Move(-1, original=VOIDED, hold=APPROVED, before=COMPLETED),
+    "expiry": Move(hold=EXPIRED, before=APPROVED),
+}
+NO_MOVE = Move()
 
-Terminal = namedtuple("Terminal", "number merchant master_key batch signed_on pin_key mac_key track_key")
+INSERT_TRANSACTION = "INSERT INTO transactions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+TERMINALS_KEPT = 65_536  # in memory
+
 Transaction = namedtuple(
-    "Transaction", "id at_s terminal merchant batch trace kind pan amount_fen code reference authorisation original state"
+    "Transaction",
+    "id at_s terminal merchant batch trace kind pan amount_fen code reference authorisation original state asked_fen tip_fen",
+    defaults=(0, 0),
 )
-Notice = namedtuple("Notice", "batch trace kind card results")
-Posting = namedtuple("Posting", "batch trace kind card amount_fen code reference authorisation state")
+Hold = namedtuple("Hold", "id pan merchant authorisation date amount_fen expires_s state")
 
 
-class Books:
+class Terminal(NamedTuple):
+    """A terminal as it is now. Its text shows no key."""
+
+    number: str
+    merchant: str
+    master_key: bytes
+    batch: int
+    signed_on: int
+    pin_key: "bytes | None"
+    mac_key: "bytes | None"
+    track_key: "bytes | None"
+    cipher: str
+    ksn_counter: int
+    profile: Profile
+
+    def __repr__(self) -> str:
+        return f"<Terminal {self.number}>"
+
+
+class Books(Statements):
     """The books in a file, or in memory.
 
     `with books.writing():` makes what is done inside one transaction of the database. Safe for several threads.
@@ -86,42 +157,125 @@ class Books:
 
     def __init__(self, path: "Path | str" = ":memory:") -> None:
         self.lock = threading.RLock()
-        self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None, cached_statements=128)
-        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + SCHEMA)
+        self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None, cached_statements=256)
+        self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")
+        self._upgrade()
+        self._db.executescript(SCHEMA)
+        self._terminals: dict[str, Terminal] = {}
+        self._profiles: dict[str, Profile] = {"": profiles.STANDARD}
+        for (text,) in self._db.execute("SELECT DISTINCT profile FROM terminals"):
+            self._profile(text)
+
+    def _upgrade(self) -> None:
+        for table, column, coding in ADDED:
+            known = [row[1] for row in self._db.execute(f"PRAGMA table_info({table})")]
+            if known and column not in known:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {coding}")
 
     def close(self) -> None:
         with self.lock:
             self._db.close()
 
     def writing(self) -> "_Writing":
-        return _Writing(self.lock, self._db)
+        return _Writing(self.lock, self._db, self._terminals)
 
     # Terminals
 
-    def add_terminal(self, number: str, merchant: str, master_key: bytes) -> None:
-        """Registers a terminal. One that is there already begins a new batch: its old traces may come again."""
+    def add_terminal(self, number: str, merchant: str, master_key: bytes, profile: "dict[str, Any] | None" = None) -> None:
+        """Registers a terminal. One that is there already begins a new batch: its old traces may come again.
+
+        profile: entries of `acquirer.profile`; None: as it was, or the standard one. Raises ProfileError.
+        """
+        self.add_terminals([(number, merchant, master_key)], profile)
+
+    def add_terminals(
+        self, terminals: "Iterable[tuple[str, str, bytes]]", profile: "dict[str, Any] | None" = None
+    ) -> None:  # fmt: skip
+        """`add_terminal` for each (number, merchant, master key), all or none, with one profile."""
+        text = None if profile is None else self._text(profile)
+        rows = [(number, merchant, bytes(master_key), text) for number, merchant, master_key in terminals]
         with self.writing():
-            self._db.execute(
-                "INSERT INTO terminals (number, merchant, master_key, batch) VALUES (?, ?, ?, 1) "
+            self._db.executemany(
+                "INSERT INTO terminals (number, merchant, master_key, batch, profile) VALUES (?1, ?2, ?3, 1, coalesce(?4, '')) "
                 "ON CONFLICT (number) DO UPDATE SET "
-                "merchant = excluded.merchant, master_key = excluded.master_key, batch = batch + 1, signed_on = 0, "
-                "pin_key = NULL, mac_key = NULL, track_key = NULL",
-                (number, merchant, bytes(master_key)),
+                "merchant = excluded.merchant, master_key = excluded.master_key, batch = batch % 999999 + 1, signed_on = 0, "
+                "pin_key = NULL, mac_key = NULL, track_key = NULL, ksn_counter = -1, profile = coalesce(?4, profile)",
+                rows,
             )
+            for row in rows:
+                self._terminals.pop(row[0], None)
 
     def terminal(self, number: str) -> "Terminal | None":
+        """A terminal as it is now; its profile checked."""
+        found = self._terminals.get(number)
+        if found is not None:
+            return found
         with self.lock:
             row = self._db.execute("SELECT * FROM terminals WHERE number = ?", (number,)).fetchone()
-        return Terminal._make(row) if row else None
+            if row is None:
+                return None
+            found = Terminal(*row[:10], self._profile(row[10]))
+            if len(self._terminals) >= TERMINALS_KEPT:
+                self._terminals.clear()
+            self._terminals[number] = found
+        return found
 
-    def sign_on(self, number: str, pin_key: bytes, mac_key: bytes, track_key: "bytes | None") -> None:
+    def _profile(self, text: str) -> Profile:
+        if text not in self._profiles:
+            self._profiles[text] = profiles.read(text)
+        return self._profiles[text]
+
+    def _text(self, entries: "dict[str, Any]") -> str:
+        text = profiles.text_of(profiles.of(entries))
+        self._profile(text)
+        return text
+
+    def profiles(self) -> "list[Profile]":
+        """Every profile that there is, the standard one first."""
+        return list(self._profiles.values())
+
+    def set_profile(self, number: str, entries: "dict[str, Any]") -> None:
+        """Changes entries of a terminal's profile. Raises ProfileError, and KeyError for a terminal that nobody knows."""
+        with self.writing():
+            terminal = self.terminal(number)
+            if terminal is None:
+                raise KeyError(number)
+            self._set(number, "profile", self._text(profiles.told(terminal.profile) | entries))
+
+    def sign_on(
+        self, number: str, pin_key: "bytes | None", mac_key: "bytes | None", track_key: "bytes | None", cipher: str = "tdes"
+    ) -> None:  # fmt: skip
+        """New working keys, and from now on it may trade."""
+        self._terminals.pop(number, None)
         self._db.execute(
-            "UPDATE terminals SET signed_on = 1, pin_key = ?, mac_key = ?, track_key = ? WHERE number = ?",
-            (pin_key, mac_key, track_key, number),
+            "UPDATE terminals SET signed_on = 1, pin_key = ?, mac_key = ?, track_key = ?, cipher = ? WHERE number = ?",
+            (pin_key, mac_key, track_key, cipher, number),
         )
 
     def sign_off(self, number: str) -> None:
-        self._db.execute("UPDATE terminals SET signed_on = 0 WHERE number = ?", (number,))
+        self._set(number, "signed_on", 0)
+
+    def set_master(self, number: str, master_key: bytes) -> None:
+        """A new master key; the working keys stay until the next sign-on."""
+        self._set(number, "master_key", master_key)
+
+    def next_batch(self, number: str) -> int:
+        """Begins the next batch, 1 after 999999; its number."""
+        terminal = self.terminal(number)
+        assert terminal is not None, "no such terminal"
+        batch = terminal.batch % 999_999 + 1
+        self._set(number, "batch", batch)
+        return batch
+
+    def use_ksn(self, number: str, counter: int) -> bool:
+        """Notes a DUKPT counter; False when it, or a later one, was used before."""
+        self._terminals.pop(number, None)
+        query = "UPDATE terminals SET ksn_counter = ?1 WHERE number = ?2 AND ksn_counter < ?1"
+        return self._db.execute(query, (counter, number)).rowcount == 1
+
+    def _set(self, number: str, column: str, value: object) -> None:
+        self._terminals.pop(number, None)
+        self._db.execute(f"UPDATE terminals SET {column} = ? WHERE number = ?", (value, number))
 
     # Cards
 
@@ -141,7 +295,7 @@ class Books:
             text = {key: {"hex": value.hex()} if isinstance(value, bytes) else value for key, value in record.items()}
             rows.append((pan, json.dumps(text), status, last_atc, balance))
         with self.writing():
-            known = {pan for (pan,) in self._db.execute("SELECT pan FROM cards")}
+            known = {row[0] for row in rows if self._has(row[0])}
             self._db.executemany(
                 "INSERT INTO cards (pan, record, status, last_atc) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (pan) DO UPDATE SET record = excluded.record, status = excluded.status",
@@ -220,24 +374,111 @@ class Books:
         row = self._db.execute("SELECT * FROM transactions WHERE id = ?", (number,)).fetchone()
         return Transaction._make(row) if row else None
 
-    def record(self, transaction: Transaction) -> None:
-        """Writes it down and books it when it is approved."""
+    def by_reference(self, merchant: str, reference: str) -> "Transaction | None":
+        """The newest transaction of a merchant with this reference number (F37)."""
+        query = "SELECT * FROM transactions WHERE reference = ? AND merchant = ? ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(query, (reference, merchant)).fetchone()
+        return Transaction._make(row) if row else None
+
+    def followers(self, number: int, kinds: "tuple[str, ...]") -> "list[Transaction]":
+        """The transactions of these kinds that are booked and have this one as their original, oldest first."""
+        rows = self._db.execute("SELECT * FROM transactions WHERE original = ? ORDER BY id", (number,))
+        return [one for one in map(Transaction._make, rows) if one.state in (APPROVED, ADJUSTED) and one.kind in kinds]
+
+    def record(self, transaction: Transaction, hold: "Hold | None" = None) -> None:
+        """Writes it down and, when it is approved, books it. hold: the one that its kind makes, raises or ends."""
         self._db.execute(INSERT_TRANSACTION, transaction)
-        if transaction.state == APPROVED and transaction.kind in SIGNS:
-            self._move(transaction, SIGNS[transaction.kind])
+        if transaction.state != APPROVED:
+            return
+        move = MOVES.get(transaction.kind, NO_MOVE)
+        amount = transaction.amount_fen
+        if move.original and transaction.original is not None:
+            original = self.by_id(transaction.original)
+            assert original is not None, "its original is gone"
+            amount -= original.amount_fen if move.original == ADJUSTED else 0
+            self.set_state(original.id, move.original)
+        if move.money and amount:
+            self._post(transaction.id, "merchant:" + transaction.merchant, move.money * amount)
+            self._post(transaction.id, "card:" + transaction.pan, -move.money * amount)
+        if hold is not None:
+            self._hold(transaction, hold, move)
+
+    def _hold(self, transaction: Transaction, hold: Hold, move: Move) -> None:
+        if transaction.kind == "preauth":
+            self._db.execute("INSERT INTO holds VALUES (?, ?, ?, ?, ?, ?, ?, ?)", hold)
+            amount = hold.amount_fen
+        elif move.hold == RAISED:
+            amount = transaction.amount_fen
+            self._db.execute("UPDATE holds SET amount_fen = amount_fen + ? WHERE id = ?", (amount, hold.id))
+        else:
+            amount = hold.amount_fen if move.hold == APPROVED else -hold.amount_fen
+            self._set_hold(hold.id, move.hold)
+        self._post(transaction.id, "held:" + transaction.pan, amount)
+        self._post(transaction.id, "holds", -amount)
 
     def undo(self, transaction: Transaction, at_s: int) -> None:
-        """Reverses a booked sale or void."""
-        self.set_state(transaction.id, REVERSED)
+        """Reverses what is booked: its postings, and what it had done to an original and to a hold."""
+        move = MOVES.get(transaction.kind, NO_MOVE)
         number = self.next_id()
         undoing = transaction._replace(id=number, at_s=at_s, kind="reversal", original=transaction.id, code="00")
         self._db.execute(INSERT_TRANSACTION, undoing)
-        self._move(undoing, -SIGNS[transaction.kind])
-        if transaction.kind == "void":
+        posted = self._db.execute("SELECT account, amount_fen FROM postings WHERE transaction_id = ?", (transaction.id,))
+        for account, amount in posted.fetchall():
+            self._post(number, account, -amount)
+        self.set_state(transaction.id, REVERSED)
+        if move.original and transaction.original is not None:
             self.set_state(transaction.original, APPROVED)
+        hold = self.hold_of(transaction)
+        if hold is not None and move.hold == RAISED:
+            query = "UPDATE holds SET amount_fen = amount_fen - ? WHERE id = ?"
+            self._db.execute(query, (transaction.amount_fen, hold.id))
+        elif hold is not None:
+            self._set_hold(hold.id, move.before)
 
     def set_state(self, number: int, state: str) -> None:
         self._db.execute("UPDATE transactions SET state = ? WHERE id = ?", (state, number))
+
+    # Holds. One has the number of its pre-authorisation, and both the same state.
+
+    def hold(self, number: int) -> "Hold | None":
+        row = self._db.execute("SELECT * FROM holds WHERE id = ?", (number,)).fetchone()
+        return Hold._make(row) if row else None
+
+    def hold_of(self, transaction: Transaction) -> "Hold | None":
+        """The hold that a transaction made, raised, ended, or brought back."""
+        if not MOVES.get(transaction.kind, NO_MOVE).hold:
+            return None
+        if transaction.kind == "preauth":
+            return self.hold(transaction.id)
+        if transaction.original is None:
+            return None
+        if transaction.kind == "complete-void":
+            completion = self.by_id(transaction.original)
+            return self.hold(completion.original) if completion and completion.original is not None else None
+        return self.hold(transaction.original)
+
+    def find_hold(self, pan: str, merchant: str, authorisation: str) -> "Hold | None":
+        """The newest hold of this card at this merchant with this authorisation code, one in force before others."""
+        row = self._db.execute(
+            "SELECT * FROM holds WHERE pan = ? AND authorisation = ? AND merchant = ? ORDER BY state = 'approved' DESC, id DESC",
+            (pan, authorisation, merchant),
+        ).fetchone()
+        return Hold._make(row) if row else None
+
+    def expire(self, pan: str, at_s: int) -> None:
+        """Ends the holds of a card whose time is over."""
+        query = "SELECT * FROM holds WHERE pan = ? AND expires_s <= ? AND state = 'approved'"
+        for row in self._db.execute(query, (pan, at_s)).fetchall():
+            hold = Hold._make(row)
+            made = self.by_id(hold.id)
+            assert made is not None, "a hold without its pre-authorisation"
+            amounts = {"amount_fen": hold.amount_fen, "asked_fen": hold.amount_fen}
+            ended = made._replace(id=self.next_id(), at_s=at_s, kind="expiry", original=hold.id, state=APPROVED, **amounts)
+            self.record(ended, hold)
+
+    def _set_hold(self, number: int, state: str) -> None:
+        self._db.execute("UPDATE holds SET state = ? WHERE id = ?", (state, number))
+        self.set_state(number, state)
 
     def refuse_later(self, terminal: str, batch: str, trace: str) -> None:
         """The original of a reversal is not here: should it still come, it is refused."""
@@ -256,11 +497,6 @@ class Books:
         query = "INSERT INTO notices (at_s, terminal, batch, trace, kind, pan, results) VALUES (?, ?, ?, ?, ?, ?, ?)"
         self._db.execute(query, (at_s, terminal, batch, trace, kind, pan, results))
 
-    def _move(self, transaction: Transaction, sign: int) -> None:
-        amount = sign * transaction.amount_fen
-        self._post(transaction.id, "merchant:" + transaction.merchant, amount)
-        self._post(transaction.id, "card:" + transaction.pan, -amount)
-
     def _post(self, transaction_id: int, account: str, amount: int) -> None:
         self._db.execute(
             "INSERT INTO postings (transaction_id, account, amount_fen) VALUES (?, ?, ?)", (transaction_id, account, amount)
@@ -271,91 +507,10 @@ class Books:
             (account, amount),
         )
 
-    # What a person, a script or a test asks
-
-    def balance(self, pan: str) -> int:
-        """What a card can still spend, in fen."""
-        with self.lock:
-            self._opened(pan)
-            return self._account("card:" + pan)
-
-    def takings(self, merchant: str) -> int:
-        """What a merchant has been credited, in fen."""
-        return self._account("merchant:" + merchant)
-
-    def _account(self, name: str) -> int:
-        with self.lock:
-            row = self._db.execute("SELECT balance_fen FROM accounts WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else 0
-
-    def approved(self, amount_fen: int) -> int:
-        """How many sales of this amount stand."""
-        with self.lock:
-            query = f"SELECT count(*) FROM transactions WHERE amount_fen = ? AND {STANDING}"
-            return self._db.execute(query, (amount_fen,)).fetchone()[0]
-
-    def standing(self, terminal: str, batch: "str | None" = None) -> "list[tuple[str, str, int]]":
-        """[(batch, trace, amount in fen)] of the sales that stand, in the order in which they came."""
-        with self.lock:
-            rows = self._db.execute(
-                "SELECT batch, trace, amount_fen FROM transactions "
-                f"WHERE terminal = ?1 AND (?2 IS NULL OR batch = ?2) AND {STANDING} ORDER BY id",
-                (terminal, batch),
-            )
-            return rows.fetchall()
-
-    def postings(self, terminal: str, batch: "str | None" = None) -> "list[Posting]":
-        """What this terminal asked for, in the order in which it came: kind "sale", "void", "reversal"; the card masked.
-
-        amount_fen is what moved to the merchant, 0 when nothing did, negative for a void and the reversal of a sale.
-        """
-        with self.lock:
-            rows = self._db.execute(
-                "SELECT t.batch, t.trace, t.kind, t.pan, coalesce(p.amount_fen, 0), t.code, t.reference, t.authorisation, "
-                "t.state FROM transactions t "
-                "LEFT JOIN postings p ON p.transaction_id = t.id AND p.account = 'merchant:' || t.merchant "
-                "WHERE t.terminal = ?1 AND (?2 IS NULL OR t.batch = ?2) ORDER BY t.id",
-                (terminal, batch),
-            ).fetchall()
-        return [Posting(batch, trace, kind, mask_digits(pan), *rest) for batch, trace, kind, pan, *rest in rows]
-
-    def notices(self, terminal: str) -> "list[Notice]":
-        """What this terminal has told: kind "script-result", "failed-chip"; the card masked; results of scripts in hex."""
-        with self.lock:
-            query = "SELECT batch, trace, kind, pan, results FROM notices WHERE terminal = ? ORDER BY id"
-            rows = self._db.execute(query, (terminal,)).fetchall()
-        return [Notice(batch, trace, kind, mask_digits(pan), results) for batch, trace, kind, pan, results in rows]
-
-    def latest(self, count: int = 20) -> "list[Posting]":
-        """The last transactions of all terminals, newest first, as `postings` gives them; amounts as asked for."""
-        with self.lock:
-            rows = self._db.execute(
-                "SELECT batch, trace, kind, pan, amount_fen, code, reference, authorisation, state FROM transactions "
-                "ORDER BY id DESC LIMIT ?",
-                (count,),
-            ).fetchall()
-        return [Posting(batch, trace, kind, mask_digits(pan), *rest) for batch, trace, kind, pan, *rest in rows]
-
-    def balanced(self) -> bool:
-        """Whether all postings add up to nothing, in whole and per transaction, and every account is the sum of its own."""
-        with self.lock:
-            one = self._db.execute("SELECT coalesce(sum(balance_fen), 0) FROM accounts").fetchone()[0]
-            odd = self._db.execute(
-                "SELECT count(*) FROM (SELECT 1 FROM postings GROUP BY transaction_id HAVING sum(amount_fen) <> 0)"
-            ).fetchone()[0]
-            off = self._db.execute(
-                "SELECT count(*) FROM accounts a "
-                "WHERE balance_fen <> (SELECT sum(amount_fen) FROM postings WHERE account = a.name)"
-            ).fetchone()[0]
-        return one == odd == off == 0
-
-
-SIGNS = {"sale": 1, "void": -1}  # as the merchant sees it
-
 
 class _Writing:
-    def __init__(self, lock, database) -> None:
-        self._lock, self._db = lock, database
+    def __init__(self, lock, database, kept) -> None:
+        self._lock, self._db, self._kept = lock, database, kept
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -365,7 +520,18 @@ class _Writing:
 
     def __exit__(self, kind, *_) -> None:
         try:
-            if self._begun:
-                self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+            if self._begun and kind is None:
+                try:
+                    self._db.execute("COMMIT")
+                except sqlite3.Error:
+                    self._roll_back()
+                    raise
+            elif self._begun:
+                self._roll_back()
         finally:
             self._lock.release()
+
+    def _roll_back(self) -> None:
+        self._kept.clear()  # what was read in between may be what is taken back
+        if self._db.in_transaction:  # a full disk ends it by itself
+            self._db.execute("ROLLBACK")

@@ -8,15 +8,19 @@
     next cut-after                     the next message, whatever it is
     next 3 on reversal silence         the next three reversals
     always on sale late 40             every sale
+    next on sale partial 5.00          the next sale, in part
     next script pin-unblock            the next message, when it is a chip's
 
-WHEN amount, tail and card mean sale, void and balance unless `on` says otherwise; next and always mean every message.
-The newest rule that fits wins. A rule with `next` is gone when it has been used up; `clear` forgets all.
+KIND is one of request.KINDS. WHEN amount, tail and card mean what a bank decides (sale, void, refund, pre-authorisation,
+balance, ...) unless `on` says otherwise; next and always mean every message. The newest rule that fits wins. A rule with
+`next` is gone when it has been used up; `clear` forgets all. In a file each line is a rule; # begins a remark.
 """
 
 import threading
 from collections import namedtuple
+from pathlib import Path
 
+from emulator.acquirer.request import KINDS
 from firmware.iso8583 import codes
 
 # What a rule does -> (what its value is, explanation).
@@ -25,7 +29,9 @@ ACTIONS = {
     "approve": ("code", "checks and books as usual, and answers with this code of success instead of 00"),
     "silence": ("", "books, and never answers"),
     "ignore": ("", "books nothing, and never answers"),
+    "partial": ("amount", "approves no more than this amount of a sale, with code 10"),
     "late": ("seconds", "books at once, and answers so much later"),
+    "later": ("", "books, and the answer comes in front of the next one to this terminal"),
     "cut-before": ("", "closes the connection, and books nothing"),
     "cut-after": ("", "books, and closes the connection without an answer"),
     "wrong-mac": ("", "books, and answers with a MAC that is wrong"),
@@ -33,6 +39,9 @@ ACTIONS = {
     "wrong-trace": ("", "books, and answers with another trace number"),
     "wrong-amount": ("", "books, and answers with one fen more"),
     "wrong-terminal": ("", "books, and answers with another terminal number"),
+    "wrong-merchant": ("", "books, and answers with another merchant number"),
+    "wrong-processing": ("", "books, and answers with another processing code"),
+    "wrong-mti": ("", "books, and answers with the message type of another request"),
     "split": ("", "books, and the answer arrives in three pieces"),
     "merged": ("", "books, and an old answer arrives in front of the right one, in one piece"),
     "twice": ("", "books, and the answer arrives twice"),
@@ -43,14 +52,18 @@ ACTIONS = {
     "script": ("command", "books, and sends a chip this command for after its last cryptogram"),
     "script-before": ("command", "books, and sends a chip this command for before its last cryptogram"),
     "wrong-script": ("command", "books, and sends a chip this command with a MAC that is wrong"),
+    "unbalance": ("", "settles as if its own books came to one fen more"),
+    "settle-error": ("", "answers a settlement with the flag for an error"),
+    "expire": ("seconds", "books a pre-authorisation that holds only so long"),
     "require": ("digit", "books and answers as usual, and asks by the header for what the digit means (3: sign on)"),
 }
-KINDS = (
-    "sale", "void", "balance", "reversal", "upload", "offline", "script-result", "failed-chip", "sign-on", "sign-off", "echo",
-)  # fmt: skip
 COMMANDS = ("pin-unblock", "block-application", "unblock-application", "block-card")  # of scripts
-FINANCIAL = ("sale", "void", "balance")
 MOST_SECONDS = 600
+
+
+def _asks_for_money(kind: str) -> bool:
+    """Whether a kind is decided by the bank, not told afterwards."""
+    return bool(KINDS[kind].money and KINDS[kind].sign_on)
 
 
 class RuleError(ValueError):
@@ -75,11 +88,15 @@ class Rule(namedtuple("Rule", "when value kinds action argument")):
             words += ["on", ",".join(self.kinds)]
         words.append(self.action)
         if self.argument is not None:
-            words.append(str(self.argument))
+            money = ACTIONS[self.action][0] == "amount"
+            words.append("%d.%02d" % divmod(self.argument, 100) if money else str(self.argument))
         return " ".join(words)
 
     def fits(self, kind: str, amount_fen: "int | None", pan: str) -> bool:
-        if kind not in (self.kinds or (KINDS if self.when in ("next", "always") else FINANCIAL)):
+        if self.kinds:
+            if kind not in self.kinds:
+                return False
+        elif kind not in KINDS or self.when not in ("next", "always") and not _asks_for_money(kind):
             return False
         if self.when == "amount":
             return amount_fen == self.value
@@ -147,6 +164,11 @@ def _argument(action, needs, word):
         if word not in COMMANDS:
             raise RuleError(f"{action} {word!r}: {', '.join(COMMANDS)}")
         return word
+    if needs == "amount":
+        amount = fen(word)
+        if not amount:
+            raise RuleError(f"{action} {word}: more than nothing")
+        return amount
     if not (word.isascii() and word.isdigit()):
         raise RuleError(f"{action} {word!r}: a number")
     number = int(word[:6])
@@ -178,6 +200,21 @@ class Rules:
         with self._lock:
             self._rules = [old for old in self._rules if old[:3] != rule[:3]] + [rule]
         return rule
+
+    def load(self, path: "Path | str") -> "list[Rule]":
+        """Puts the rules of a file in force, all or none. Raises RuleError with the line, and OSError."""
+        found = []
+        for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+            text = line.partition("#")[0].strip()
+            if not text:
+                continue
+            try:
+                found.append(parse(text))
+            except RuleError as error:
+                raise RuleError(f"{path}:{number}: {error}") from None
+        for rule in found:
+            self.add(str(rule))
+        return found
 
     def remove(self, text: str) -> None:
         """Takes back the rule that `text` says. Raises RuleError when there is none."""

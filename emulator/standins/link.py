@@ -11,9 +11,15 @@ cuts the stream at its 2-byte length and calls `handle(frame)` with each whole f
     link = StandIn(world)
     link.hosts["10.0.0.1", 8583] = framed(acquirer.handle)
 
+Bearers are switches; a switch that is turned is told as NETWORK, and what a bearer carried breaks when it goes:
+
+    link.bearer_up["ethernet"] = False
+    link.bearer_fault["wifi"] = "timeout"      up, but each attempt on it ends so
+    link.bars["modem"] = 1
+
 Faults are attributes that may change at any time:
 
-    down        None, or the reason with which each attempt to connect ends
+    down        None, or the reason with which each attempt to connect ends, on whatever bearer
     deaf        what is sent never reaches the host (nothing is booked); the line stays up
     silent      what the host answers never reaches us (it has booked); the line stays up
     cut         None; "before": the line breaks before the host has got the bytes; "after": it gets and books them
@@ -23,8 +29,17 @@ Faults are attributes that may change at any time:
     late_ms     added to the delay of each answer
 """
 
+from collections.abc import Callable
+
+from drivers.bearers import Order, most_telling, share_ms
 from drivers.link import check_where
-from firmware.events import LINK_DATA, LINK_DOWN, LINK_UP, Event
+from firmware.events import LINK_DATA, LINK_DOWN, LINK_STEP, LINK_UP, NETWORK, Event
+from firmware.ports import BEARERS
+
+STEPS = ("bearer", "name", "tcp", "tls")
+# How many of STEPS are done when an attempt fails; with any other fault, all that come before TLS.
+STEPS_DONE = {"no-network": 0, "name": 1, "unreachable": 2, "timeout": 2, "refused": 2}
+ADDRESSES = {"ethernet": "192.168.1.20", "wifi": "192.168.2.20", "modem": "10.64.0.20"}
 
 
 def framed(handle):
@@ -50,6 +65,20 @@ def framed(handle):
     return open_conversation
 
 
+class Switches(dict):
+    """Calls changed(name) when a value has become another."""
+
+    def __init__(self, values: dict, changed: Callable[[str], None]):
+        super().__init__(values)
+        self._changed = changed
+
+    def __setitem__(self, name: str, value: object) -> None:
+        before = self[name]  # there are no other bearers
+        super().__setitem__(name, value)
+        if before != value:
+            self._changed(name)
+
+
 class StandIn:
     """`ports.Link`. `reach` is called with the named points, as by `drivers.link`, before the world goes on."""
 
@@ -59,6 +88,9 @@ class StandIn:
         self.hosts: dict = {}
         self.connect_ms = 20
         self.travel_ms = 10
+        self.bearer_up = Switches(dict.fromkeys(BEARERS, True), self._switched)
+        self.bearer_fault: dict[str, str] = {}
+        self.bars = Switches({"ethernet": None, "wifi": 4, "modem": 4}, lambda bearer: self._tell())
         self.down: str | None = None
         self.deaf = False
         self.silent = False
@@ -67,6 +99,7 @@ class StandIn:
         self.merged = False
         self.late_ms = 0
         self._open: dict = {}
+        self._order = Order()
         self._under_way: list = []  # what has left us and has not reached the host
 
     # The port.
@@ -77,16 +110,23 @@ class StandIn:
             raise ValueError(f"link: ticket {ticket} is already open")
         self._open[ticket] = _Conversation()
         self.reach("link:connect")
-        why = self.down
-        host = self.hosts.get((where["address"], where["port"]))
-        if why is None and host is None:
-            known = any(address == where["address"] for address, port in self.hosts)
-            why = "refused" if known else "unreachable"
-        if why is None:
-            self._later(self.connect_ms, ticket, lambda talk: self._up(ticket, talk, host))
+        up = [name for name in where.get("bearers", BEARERS) if self.bearer_up[name]]
+        ways = self._order.sort(up, self.world.now_ms())
+        if ways:
+            self._attempt(ticket, dict(where), ways, self.world.now_ms() + where["connect_ms"], [])
         else:
-            after = where["connect_ms"] if why == "timeout" else self.connect_ms
-            self._later(after, ticket, lambda talk: self._end(ticket, why))
+            self._later(0, ticket, lambda talk: self._end(ticket, "no-network"))
+
+    def bearers(self) -> list[dict]:
+        return [
+            {
+                "name": name,
+                "state": "up" if self.bearer_up[name] else "down",
+                "bars": self.bars[name],
+                "address": ADDRESSES[name] if self.bearer_up[name] else "",
+            }
+            for name in BEARERS
+        ]
 
     def send(self, ticket: int, data: bytes) -> None:
         talk = self._open.get(ticket)
@@ -127,9 +167,46 @@ class StandIn:
         talk = self._open[ticket]
         self.world.later(ms, lambda: self._open.get(ticket) is talk and act(talk))
 
-    def _up(self, ticket, talk, host):
-        talk.receive = host()
-        self.world.post(Event(LINK_UP, ticket, None))
+    def _attempt(self, ticket, where, ways, end_ms, faults):
+        """Tries the first of `ways`, and the others when it fails, as `drivers.link` does."""
+        bearer, others = ways[0], ways[1:]
+        why = self.down or self.bearer_fault.get(bearer)
+        host = self.hosts.get((where["address"], where["port"]))
+        if why is None and host is None:
+            known = any(address == where["address"] for address, port in self.hosts)
+            why = "refused" if known else "unreachable"
+        ms = share_ms(end_ms - self.world.now_ms(), len(others)) if why == "timeout" else self.connect_ms
+
+        def settle(talk):
+            steps = len(STEPS) - (not where["tls"]) if why is None else STEPS_DONE.get(why, 3)
+            if where.get("steps", False):
+                for step in STEPS[:steps]:
+                    self.world.post(Event(LINK_STEP, ticket, (step, self.connect_ms if step == "tcp" else 0)))
+            if why is None:
+                self._order.forgive(bearer)
+                talk.bearer, talk.receive = bearer, host()
+                self.world.post(Event(LINK_UP, ticket, bearer))
+                return
+            faults.append(why)
+            self._order.failed(bearer, why, self.world.now_ms())
+            if others:
+                self._attempt(ticket, where, others, end_ms, faults)
+            else:
+                self._end(ticket, most_telling(faults))
+
+        self._later(ms, ticket, settle)
+
+    def _switched(self, bearer):
+        if self.bearer_up[bearer]:
+            self._order.forgive(bearer)
+        else:
+            for ticket, talk in list(self._open.items()):
+                if talk.bearer == bearer:
+                    self._end(ticket, "broken")
+        self._tell()
+
+    def _tell(self):
+        self.world.post(Event(NETWORK, 0, None))
 
     def _deliver(self, parcel):
         if parcel in self._under_way:  # else it has arrived when the power went
@@ -166,6 +243,7 @@ class StandIn:
 class _Conversation:
     def __init__(self):
         self.receive = None  # until the line is up
+        self.bearer = None  # what carries it then
 
 
 def _merge(answers):

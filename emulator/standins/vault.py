@@ -11,13 +11,17 @@ from drivers.vault import Vault
 class StandIn(Vault):
     """`firmware.ports.Vault`.
 
-    master      the 16 bytes of the master key; None: a device that was not provisioned.
+    master      the bytes of the master key; None: a device that was not provisioned.
+    cipher      whose keys master and transport are.
+    transport   the bytes of the transport key; None: it has none.
     keypad      the stand-in whose keys are borrowed.
     quick_ms    latency of a MAC, a seal;  slow_ms: of a password, a key load, a PIN block.
     full        a switch: what must be saved cannot be, VAULT_REFUSED("storage").
     """
 
-    def __init__(self, world, keypad, master: "bytes | None" = None) -> None:
+    def __init__(
+        self, world, keypad, master: "bytes | None" = None, cipher: str = "tdes", transport: "bytes | None" = None
+    ) -> None:
         self._world = world
         self.quick_ms = 1
         self.slow_ms = 5
@@ -25,7 +29,7 @@ class StandIn(Vault):
         if master is None:
             state, records = "empty", []
         else:
-            state, records = "ready", first_records(master, world.random.randbytes, cost=1)
+            state, records = "ready", first_records(master, world.random.randbytes, 1, (), cipher, transport)
         keys = KeyBox(state, records, world.random.randbytes, self._save, lambda: None, cost=1)
         super().__init__(self._to_the_world, keys, keypad, self._quickly, self._slowly, world.random.randbytes)
 
@@ -42,6 +46,7 @@ class StandIn(Vault):
             self._end()
             self._choose(None)
         self._lend()
+        self._keys.forget_unsaved()
 
     def _quickly(self, job) -> None:
         self._world.later(self.quick_ms, job)

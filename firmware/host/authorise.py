@@ -6,18 +6,19 @@ may approve alone (Y3); then, as after an approval without asking (Y1), the sale
 later (`resolve.deliver`).
 """
 
-from binascii import hexlify
+from binascii import b2a_base64, hexlify
 
 from firmware.emv import tlv
 from firmware.emv.ask import Reply
 from firmware.emv.outcome import APPROVED
 from firmware.events import VAULT_DONE
 from firmware.host import messages
-from firmware.host.resolve import deliver, resolve_all, reverse
+from firmware.host.resolve import deliver, repeat, resolve_all, reverse
 from firmware.host.session import VAULT_MS, Answer, exchange, sign_on
 from firmware.iso8583 import codes, unionpay
 from firmware.ports import StoreError
 from firmware.tasks import Ask, Tell, Turn
+from firmware.transactions import NOTICE, REPEAT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class Result:
     """What became of a transaction, for the page that tells.
 
     status   "approved"; "declined" (the host said no); "not-sent" (nothing left the terminal); "reversed" (unknown, and
-             undone since); "unresolved" (unknown, not undone yet); "no-answer" (unknown, nothing can have moved);
-             "blocked" (an unresolved reversal stands before it)
+             undone since); "unresolved" (unknown, not undone yet); "repeating" (unknown, sent again until it is answered);
+             "no-answer" (unknown, nothing can have moved); "blocked" (an unresolved reversal stands before it)
     code     F39 for "declined"
     why      Answer.why
     record   the ledger's record, or None
@@ -60,6 +61,8 @@ class Result:
 
 def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     """A transaction with its card read -> Result. Tells "signing-on", "reversing", "authorising", "card"."""
+    if draft.row.unknown == NOTICE:
+        return (yield from _stored(terminal, draft))
     if draft.card is not None and draft.card.status == APPROVED and draft.row.offline:
         return (yield from _offline(terminal, draft))
     yield Turn("host")
@@ -93,6 +96,27 @@ def _sealed(terminal: "Terminal", draft: "Draft") -> "Work[tuple[bytes, bytes] |
     return (sealed, event.value) if event.name == VAULT_DONE else None
 
 
+def _stored(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
+    """What nobody is asked about: written, and owed to the host."""
+    sealed = yield from _sealed(terminal, draft)
+    if sealed is None:
+        return Result("not-sent", "", "no-key")
+    record = messages.record(terminal, draft, unionpay.trace(terminal.ledger.next_trace()), sealed[0], sealed[1])
+    return _kept(terminal, draft, record, "")
+
+
+def _kept(terminal: "Terminal", draft: "Draft", record: "Record", code: str) -> Result:
+    now_s = terminal.calendar.now_s()
+    try:
+        terminal.ledger.offline(record, now_s)
+    except StoreError:
+        return Result("not-sent", "", "store")
+    terminal.calendar.used(now_s)
+    draft.record = record
+    draft.forget()
+    return Result("approved", code, "", record)
+
+
 def _offline(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     """Card and terminal have approved between themselves: written, and owed to the host."""
     card = draft.card
@@ -100,23 +124,14 @@ def _offline(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     sealed = yield from _sealed(terminal, draft)
     if sealed is None:
         return Result("not-sent", "", "no-key")
-    ledger = terminal.ledger
-    record = messages.record(terminal, draft, unionpay.trace(ledger.next_trace()), sealed[0], sealed[1])
+    record = messages.record(terminal, draft, unionpay.trace(terminal.ledger.next_trace()), sealed[0], sealed[1])
     record["code"] = card.response
     if draft.referral:
         record["authorisation"] = draft.referral
         record["referral"] = True
     chip = card.field55(unionpay.ONLINE_TAGS) + tlv.encode([(0x8A, card.response.encode())])
     record["offline55"] = hexlify(chip).decode()
-    now_s = terminal.calendar.now_s()
-    try:
-        ledger.offline(record, now_s)
-    except StoreError:
-        return Result("not-sent", "", "store")
-    terminal.calendar.used(now_s)
-    draft.record = record
-    draft.forget()
-    return Result("approved", card.response, "", record)
+    return _kept(terminal, draft, record, card.response)
 
 
 def refused(terminal: "Terminal", draft: "Draft", outcome: "Outcome") -> "Work[None]":
@@ -146,7 +161,9 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         why = yield from sign_on(terminal)
         if why:
             return Result("not-sent", "", why)
-    left = yield from resolve_all(terminal)
+    left = len(ledger.to_reverse())
+    if left and not (draft.pin_block and draft.pin_serial):  # a DUKPT key is the newest one only until the next message
+        left = yield from resolve_all(terminal)
     if left and draft.row.kept and not draft.released:
         return Result("blocked")
     if draft.original is not None and draft.original.get("owed"):
@@ -154,8 +171,11 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         draft.original = ledger.get(draft.original["id"]) or draft.original
         if draft.original.get("owed"):
             return Result("not-sent", "", "owed")
-    if draft.pin_block and draft.pin_key != terminal.vault.check_value("pin"):
+    if draft.pin_block and not draft.pin_serial and draft.pin_key != terminal.vault.check_value("pin"):
         return Result("not-sent", "", "keys")  # a sign-on on the way here: the host could not read the PIN block
+    tracks = yield from _tracks(terminal, draft)
+    if tracks is NO_KEY:
+        return Result("not-sent", "", "no-key")
 
     yield Tell("authorising")
     if not draft.row.kept:
@@ -163,8 +183,8 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
             trace = ledger.spend_trace()
         except StoreError:
             return Result("not-sent", "", "store")
-        mti, fields = messages.request(terminal, draft, trace)
-        answer = yield from exchange(terminal, mti, fields, True)
+        mti, fields = messages.request(terminal, draft, trace, tracks)
+        answer = yield from exchange(terminal, mti, fields, True, None, draft.pin_serial)
         if answer.fields is not None and draft.finish is not None:
             yield from conclude(draft, _reply_of(terminal, answer))
         return _told(terminal, draft, answer)
@@ -173,8 +193,13 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     if sealed is None:
         return Result("not-sent", "", "no-key")
     trace = unionpay.trace(ledger.next_trace())
-    mti, fields = messages.request(terminal, draft, trace)
+    mti, fields = messages.request(terminal, draft, trace, tracks)
     record = messages.record(terminal, draft, trace, sealed[0], sealed[1])
+    if draft.row.unknown == REPEAT:
+        event = yield Ask("vault", "seal", terminal.codec.pack(mti, fields), within_ms=VAULT_MS)
+        if event.name != VAULT_DONE:
+            return Result("not-sent", "", "no-key")
+        record["message"] = b2a_base64(event.value).decode().strip()
 
     def write() -> None:
         now_s = terminal.calendar.now_s()
@@ -182,11 +207,30 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         terminal.calendar.used(now_s)
         draft.record = record
 
-    answer = yield from exchange(terminal, mti, fields, True, write)
+    answer = yield from exchange(terminal, mti, fields, True, write, draft.pin_serial)
     draft.pin_block = None
     if not answer.sent:
         return Result("not-sent", "", answer.why)
     return (yield from _booked(terminal, draft, record, answer))
+
+
+NO_KEY = ("", "")
+
+
+def _tracks(terminal: "Terminal", draft: "Draft") -> "Work[tuple[str, str] | None]":
+    """Tracks 2 and 3 as they are sent: None where that is as they were read, NO_KEY when the vault does not encipher them."""
+    card = draft.card
+    if card is None or not card.track2 or terminal.parameter("host.track") != "encrypted":
+        return None
+    sent = []
+    for track in (card.track2, card.track3):
+        if track:
+            event = yield Ask("vault", "encrypt_track", track, within_ms=VAULT_MS)
+            if event.name != VAULT_DONE:
+                return NO_KEY
+            track = event.value
+        sent.append(track)
+    return (sent[0], sent[1])
 
 
 def _reply_of(terminal: "Terminal", answer: Answer) -> Reply:
@@ -214,7 +258,12 @@ def _booked(terminal: "Terminal", draft: "Draft", record: "Record", answer: Answ
     try:
         if answer.fields is not None:
             kept: Record = messages.kept_of_reply(terminal, answer.fields)
-            stands = codes.approved(answer.code)
+            if draft.row.unknown == REPEAT and codes.to_repeat(answer.code):
+                return _repeated(terminal, record, Result("repeating", answer.code, "later", record))
+            stands = codes.approved(answer.code) or draft.row.unknown == REPEAT and answer.code in codes.UPLOADED_CODES
+            fen = int(answer.fields.get(4, "0"))
+            if stands and answer.code == messages.PARTIAL and 0 < fen < record["fen"]:
+                kept["asked_fen"], kept["fen"] = record["fen"], fen
             if draft.finish is not None:
                 outcome = yield from conclude(draft, _reply_of(terminal, answer))
                 kept.update(messages.kept_of_chip(outcome, record.get("cryptogram", "")))
@@ -250,8 +299,22 @@ def _skip(terminal: "Terminal") -> None:
         terminal.log("the trace numbers cannot be moved on")
 
 
+def _repeated(terminal: "Terminal", record: "Record", result: Result) -> Result:
+    """What cannot be undone and is not answered yet: written as unknown, and sent again behind the pages."""
+    try:
+        terminal.ledger.unknown(record, unionpay.REASON_NO_ANSWER)
+        terminal.ledger.tried(record)
+    except StoreError:
+        terminal.log("the result of %s cannot be written" % record["trace"])
+        return Result("unresolved", "", "store", record)
+    return result
+
+
 def _undo(terminal: "Terminal", draft: "Draft", record: "Record", reason: str, why: str) -> "Work[Result]":
-    """What may have been booked and does not stand: written as unknown, the card told, then reversed."""
+    """What may have been booked and does not stand: written as unknown, the card told, then reversed. What is repeated
+    instead is sent again, `reversal.tries` times in all."""
+    if draft.row.unknown == REPEAT:
+        return (yield from _again(terminal, record, why))
     try:
         terminal.ledger.unknown(record, reason)
     except StoreError:
@@ -261,3 +324,14 @@ def _undo(terminal: "Terminal", draft: "Draft", record: "Record", reason: str, w
         yield from conclude(draft, Reply(offline=False))
     done = yield from reverse(terminal, record)
     return Result("reversed" if done else "unresolved", "", why, record)
+
+
+def _again(terminal: "Terminal", record: "Record", why: str) -> "Work[Result]":
+    try:
+        terminal.ledger.unknown(record, unionpay.REASON_NO_ANSWER)
+    except StoreError:
+        terminal.log("the result of %s cannot be written" % record["trace"])
+        return Result("unresolved", "", "store", record)
+    yield from repeat(terminal, record)
+    status = {"approved": "approved", "declined": "declined"}.get(record["phase"], "repeating")
+    return Result(status, record.get("code", ""), why, record)

@@ -7,13 +7,13 @@ session when they travel (`session`). Source: host.md §2, §3, §6.
 import json
 from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 
-from firmware import verification
+from firmware import schemes, verification
 from firmware.emv import tlv
 from firmware.emv.ask import Reply
-from firmware.emv.outcome import CONTACTLESS_STRIPE
+from firmware.emv.outcome import CONTACTLESS_STRIPE, STRIPE
 from firmware.iso8583 import codes, unionpay
 from firmware.money import masked
-from firmware.transactions import BY_NAME
+from firmware.transactions import BY_NAME, NOTICE, SALE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from firmware.emv.outcome import Outcome
     from firmware.ledger import Record
     from firmware.terminal import Terminal
+    from firmware.transactions import Transaction
 
     Fields = dict[int, Any]  # number: str or bytes, as the codec's table has it
 
@@ -32,49 +33,110 @@ def identity(terminal: "Terminal") -> "Fields":
     return {41: terminal.parameter("terminal.number"), 42: terminal.parameter("merchant.number")}
 
 
-def request(terminal: "Terminal", draft: "Draft", trace: str) -> "tuple[str, Fields]":
-    """The authorisation request of a draft: MTI and fields, F64 still empty."""
+def request(terminal: "Terminal", draft: "Draft", trace: str, tracks: "tuple[str, str] | None" = None) -> "tuple[str, Fields]":
+    """The authorisation request of a draft: MTI and fields, F64 still empty. tracks: 2 and 3 as they are sent, where they
+    are sent enciphered. A swiped card is named by its track alone (host.md §3)."""
     row = draft.row
+    p = terminal.parameter
     fields = identity(terminal)
     fields[3] = row.processing
     if row.money:
         fields[4] = unionpay.amount(draft.fen)
     fields[11] = trace
     fields[22] = draft.entry + ("1" if draft.pin_block else "2")
-    fields[25] = row.condition
+    fields[25] = condition(draft)
     fields[49] = unionpay.CURRENCY
-    fields[60] = _private60(row.kind, terminal.ledger.batch, draft.fallback)
-    fields[2] = draft.pan
-    if draft.expiry:
-        fields[14] = draft.expiry
+    fields[60] = _private60(row.kind, terminal.ledger.batch, draft.fallback, row is SALE and p("sale.partial"))
     card = draft.card
+    track2, track3 = tracks or ((card.track2, card.track3) if card is not None else ("", ""))
+    if draft.entry != STRIPE or not track2:
+        fields[2] = draft.pan
+        if draft.expiry:
+            fields[14] = draft.expiry
     if card is not None:
         if card.sequence:
             fields[23] = card.sequence
-        if card.track2:
-            fields[35] = card.track2
-        if card.track3:
-            fields[36] = card.track3
-        if card.tags and card.entry != CONTACTLESS_STRIPE:  # in stripe mode the code is in the track
+        if track2:
+            fields[35] = track2
+        if track3:
+            fields[36] = track3
+        if card.tags and row.card == "full" and card.entry != CONTACTLESS_STRIPE:  # in stripe mode the code is in the track
             fields[55] = card.field55(unionpay.ONLINE_TAGS)
     if draft.pin_block:
-        fields[26] = unionpay.PIN_CAPTURE
-        fields[52] = draft.pin_block
+        _put_pin(fields, draft.pin_block, p("host.pin_field"))
     if draft.pin_block or 35 in fields:
-        fields[53] = unionpay.security(bool(draft.pin_block))
-    original = draft.original
-    if original is not None:
-        fields[37] = original.get("reference") or "000000000000"
-        if original.get("authorisation"):
-            fields[38] = original["authorisation"]
-        fields[61] = unionpay.original(original["batch"], original["trace"])
+        fields[53] = _security(terminal, bool(draft.pin_block), tracks is not None)
+    fields.update(_named(row, _undoes(draft)))
+    if draft.periods:
+        fields[62] = unionpay.instalment(draft.periods, p("instalment.project"))
     return row.mti, fields
 
 
-def _private60(kind: str, batch: str, fallback: object) -> str:
-    """F60 of a transaction. fallback: the stripe was read because the chip could not be."""
+def condition(draft: "Draft") -> str:
+    """F25: the row's, or for what undoes transactions of several kinds that of its original."""
+    original = draft.original
+    if draft.row.same and original is not None:
+        return BY_NAME[original["kind"]].condition
+    return draft.row.condition
+
+
+def _put_pin(fields: "Fields", block: bytes, where: str) -> None:
+    """The PIN block where the host's profile wants it: F52, or for one of 16 bytes F59 (tag A1) or F63 (host.md §4, SM4)."""
+    fields[26] = unionpay.PIN_CAPTURE
+    if where == "52":
+        fields[52] = block
+        return
+    fields[52] = bytes(8)
+    name = b"A1" if where == "59" else b"SM"
+    fields[int(where)] = name + b"%03d" % len(block) + block
+
+
+def _security(terminal: "Terminal", pin: bool, enciphered: bool) -> str:
+    """F53 (host.md §2): PIN format, kind of key, whether tracks are enciphered."""
+    p = terminal.parameter
+    return unionpay.security(pin, enciphered, p("host.key_kind") != "001", p("host.pin_form") != "0-without-pan")
+
+
+NONE6 = "000000"
+
+
+def _undoes(draft: "Draft") -> "dict[str, str]":
+    """How the original is named: by its record, or by what the operator typed of one that is in no record here."""
+    original = draft.original
+    if original is not None:
+        names = {name: original.get(name, "") for name in ("trace", "batch", "reference", "authorisation", "at", "scheme")}
+        names["date"] = original.get("host_date") or names["at"][4:8]
+        return names
+    if not (draft.reference or draft.code):
+        return {}
+    return {"trace": NONE6, "batch": NONE6, "reference": draft.reference, "authorisation": draft.code, "at": "",
+            "scheme": "", "date": draft.of_date}  # fmt: skip
+
+
+def _named(row: "Transaction", undoes: "dict[str, str]") -> "Fields":
+    """The fields that name the original, as the row's column `names` wants them (host.md §3)."""
+    fields: Fields = {}
+    for what in row.names if undoes else ():
+        if what == "reference":
+            fields[37] = undoes["reference"] or "000000000000"
+        elif what == "code":
+            if undoes["authorisation"]:
+                fields[38] = undoes["authorisation"]
+        elif what == "original":
+            fields[61] = unionpay.original(undoes["batch"], undoes["trace"])
+        elif what == "dated":
+            fields[61] = unionpay.original(undoes["batch"], undoes["trace"], undoes.get("date", ""))
+        elif what == "nothing":
+            fields[61] = unionpay.original(NONE6, NONE6, "0000")
+        elif what == "organisation":
+            fields[63] = (undoes.get("scheme") or "000").encode()
+    return fields
+
+
+def _private60(kind: str, batch: str, fallback: object, partial: bool = False) -> str:
+    """F60 of a transaction. fallback: the stripe was read because the chip could not be. partial: the bank may approve less."""
     chip = unionpay.CHIP_FALLBACK if fallback else unionpay.CHIP_NORMAL
-    return unionpay.financial(kind, batch, chip=chip, partial=False)
+    return unionpay.financial(kind, batch, chip=chip, partial=partial)
 
 
 def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who: bytes) -> "Record":
@@ -83,29 +145,40 @@ def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who:
     who: the vault's fingerprint of the card, by which its next sale is known again.
     """
     card = draft.card
+    row = draft.row
     kept: Record = {
-        "kind": draft.row.name,
+        "kind": row.name,
         "trace": trace,
         "fen": draft.fen,
         "at": terminal.calendar_stamp(),
         "operator": terminal.operator,
         "entry": draft.entry,
+        "condition": condition(draft),
         "pin": bool(draft.pin_block),
         "cvm": draft.cvm,
         "who": hexlify(who).decode(),
         "free_fen": verification.free_fen(terminal, draft.pan),
         "pan": masked(draft.pan),
+        "scheme": schemes.of_card(card.aid if card is not None else "", draft.pan),
         "sealed": b2a_base64(sealed).decode().strip(),
         "original": draft.original["id"] if draft.original is not None else 0,
     }
-    if draft.original is not None:
-        kept["undoes"] = {name: draft.original.get(name, "") for name in ("trace", "batch", "reference", "authorisation", "at")}
+    undoes = _undoes(draft)
+    if undoes:
+        kept["undoes"] = undoes
+    if row.holds == "refund":
+        kept["of_reference"] = undoes["reference"]
+    for name in ("tip_fen", "periods"):
+        if getattr(draft, name):
+            kept[name] = getattr(draft, name)
+    if row.unknown == NOTICE and draft.code and draft.original is None:
+        kept["authorisation"] = draft.code  # what the bank said by telephone
     if draft.fallback:
         kept["fallback"] = True
     if card is not None:
         kept["sequence"] = card.sequence
         kept["signature"] = card.signature or bool(card.tags.get(0x95, bytes(5))[2] & NOT_VERIFIED)
-        if card.tags:
+        if card.tags and row.card == "full":
             kept.update(kept_of_chip(card))
     return kept
 
@@ -114,7 +187,7 @@ NOT_VERIFIED = 0x80  # TVR byte 3: the holder was not verified, and signs
 
 
 def kept_of_chip(card: "Outcome", cryptogram: str = "") -> "Record":
-    """What the slip and a reversal need of the chip. Asked again when the card has had its last word.
+    """What the slip, a reversal and the settlement need of the chip. Asked again when the card has had its last word.
 
     cryptogram: that of the request, which the slip of an online transaction goes on naming (products.md §1.4, 20).
     """
@@ -122,6 +195,7 @@ def kept_of_chip(card: "Outcome", cryptogram: str = "") -> "Record":
         cryptogram = CRYPTOGRAMS[card.tags.get(0x9F27, b"\x80")[0] >> 6] + ":" + card.hex_of(0x9F26)
     return {
         "reversal55": "" if card.entry == CONTACTLESS_STRIPE else hexlify(card.field55(unionpay.REVERSAL_TAGS)).decode(),
+        "chip55": "" if card.entry == CONTACTLESS_STRIPE else hexlify(card.field55(unionpay.ONLINE_TAGS)).decode(),
         "cryptogram": cryptogram,
         "chip": chip_lines(card, cryptogram),
     }
@@ -185,31 +259,36 @@ def reversal(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "
     row = BY_NAME[record["kind"]]
     fields = _of_record(terminal, record, pan, expiry)
     fields[11] = record["trace"]
-    fields[60] = _private60(row.kind, record["batch"], record.get("fallback"))
-    undoes = record.get("undoes")
-    if undoes:
-        fields[61] = unionpay.original(undoes["batch"], undoes["trace"])
+    fields[60] = _private60(row.kind, record["batch"], record.get("fallback"), record.get("partial", False))
+    if row.processing == TAKES_BACK:
+        fields.update(_named(row, record.get("undoes", {})))
     chip = unhexlify(record.get("reversal55", ""))
     reason = record.get("reason", unionpay.REASON_NO_ANSWER)
     return "0400", unionpay.reversal(fields, reason, record.get("authorisation", ""), chip)
 
 
+TAKES_BACK = "200000"  # processing code of what undoes another
 OFFLINE_CHIP, OFFLINE_SALE = "36", "30"  # F60.1
 SCRIPT_NOTICE = "951"  # F60.3
 
 
-def upload(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "tuple[str, Fields]":
-    """A sale that the host has not heard of (host.md §3): card and terminal approved it, offline chip upload; or the issuer
-    did by telephone, offline sale with its code. Its own trace number."""
+def message_of(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "tuple[str, Fields]":
+    """A transaction that the host has not heard of (host.md §3), with its own trace number: one that card and terminal
+    approved (offline chip upload), one that the bank approved by telephone (offline sale with its code), a changed total."""
+    row = BY_NAME[record["kind"]]
     fields = _of_record(terminal, record, pan, expiry)
     fields[11] = record["trace"]
-    if record.get("referral"):
+    if record.get("offline55") and not record.get("referral"):
+        fields[55] = unhexlify(record["offline55"])
+        fields[60] = unionpay.financial(OFFLINE_CHIP, record["batch"], partial=False)
+        return "0200", fields
+    if record.get("authorisation"):
         fields[38] = record["authorisation"]
-        fields[60] = unionpay.financial(OFFLINE_SALE, record["batch"], partial=False)
-        return "0220", fields
-    fields[55] = unhexlify(record["offline55"])
-    fields[60] = unionpay.financial(OFFLINE_CHIP, record["batch"], partial=False)
-    return "0200", fields
+    kind = row.kind if row.unknown == NOTICE else OFFLINE_SALE
+    fields[60] = unionpay.financial(kind, record["batch"], partial=False)
+    fields[48] = "%012d" % record.get("tip_fen", 0)
+    fields.update(_named(row, record.get("undoes", {})))
+    return "0220", fields
 
 
 def script_notice(terminal: "Terminal", record: "Record", pan: str, expiry: str, trace: str) -> "tuple[str, Fields]":
@@ -237,8 +316,10 @@ def _of_record(terminal: "Terminal", record: "Record", pan: str, expiry: str) ->
     fields[22] = record["entry"] + ("1" if record["pin"] else "2")
     if record.get("sequence"):
         fields[23] = record["sequence"]
-    fields[25] = row.condition
+    fields[25] = record.get("condition", row.condition)
     fields[49] = unionpay.CURRENCY
+    if record.get("periods"):
+        fields[62] = unionpay.instalment(record["periods"], terminal.parameter("instalment.project"))
     return fields
 
 
@@ -281,19 +362,22 @@ def belongs(mti: str, sent: "Fields", reply_mti: str, reply: "Fields") -> bool:
     return not (11 in sent and reply.get(11) != sent[11]) and reply.get(41) == sent[41]
 
 
-UNECHOED = ("0620",)  # messages whose reply may leave the amount out
+UNECHOED = ("0620", "0320")  # messages whose reply may leave the amount out
+NO_CODE = ("0500",)  # messages whose reply has no F39
+PARTIAL = "10"  # the bank has approved less than it was asked for
 
 
 def mismatch(mti: str, sent: "Fields", reply: "Fields") -> int:
     """The first field of a reply that contradicts the request, 0 for none. Such a reply is no answer."""
-    for n in (3, 4):
-        if n in sent and n in reply and reply[n] != sent[n]:
-            return n
+    if 3 in sent and reply.get(3, sent[3]) != sent[3]:
+        return 3
+    if 4 in sent and 4 in reply and reply[4] != sent[4] and not (reply.get(39) == PARTIAL and "0" * 12 < reply[4] < sent[4]):
+        return 4
     if 4 in sent and 4 not in reply and mti not in UNECHOED:
         return 4
-    if 39 not in reply:
+    if 39 not in reply and mti not in NO_CODE:
         return 39
-    if codes.approved(reply[39]) and reply.get(42) != sent[42]:
+    if codes.approved(reply.get(39, codes.APPROVED)) and reply.get(42) != sent[42]:
         return 42
     return 0
 
@@ -311,5 +395,6 @@ def kept_of_reply(terminal: "Terminal", reply: "Fields") -> "dict[str, str]":
         "settled": reply.get(15, ""),
         "issuer": decode(names[:11]).strip(),
         "acquirer": decode(names[11:22]).strip(),
+        "organisation": unionpay.read_organisation(reply.get(63, b""))[0],
         "host_text": decode(unionpay.read_organisation(reply.get(63, b""))[1]).strip(),
     }

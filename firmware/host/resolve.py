@@ -1,12 +1,16 @@
 """What the host has to hear of besides: reversals of whatever is unknown, then the notices that it is owed.
 
-    resolve       both, as a conversation of its own
-    resolve_all   0400 for every record whose result is unknown
+    resolve       all of it, as a conversation of its own
+    resolve_all   0400 for every record whose result is unknown and can be undone
+    repeat_all    the identical message again for those that can not (refund, completion notice)
     deliver       the sales that it has not heard of, the results of issuer scripts
 
 A message that was sent and not answered may have been booked: its record is REVERSING in the ledger before anything else
-happens, and stays so until the host says 00, 12 or 25 under a valid MAC (host.md §6).
+happens, and stays so until the host says 00, 12 or 25 under a valid MAC (host.md §6). One that has no reversal is REPEATING,
+and stays so until the host says 00, 94 (it has it) or refuses it.
 """
+
+from binascii import a2b_base64
 
 from firmware.events import VAULT_DONE
 from firmware.host import messages
@@ -27,10 +31,21 @@ UNUSABLE = (KeyError, ValueError, TypeError)  # a record that lacks what its mes
 
 
 def resolve(terminal: "Terminal") -> "Work[int]":
-    """Tries to reverse everything whose result is unknown, and to deliver what the host is owed -> how much is still open."""
+    """Tries to settle everything whose result is unknown, and to deliver what the host is owed -> how much is still open."""
     yield Turn("host")
     left = yield from resolve_all(terminal)
+    left += yield from repeat_all(terminal)
     return left + (yield from deliver(terminal))
+
+
+def repeat_all(terminal: "Terminal") -> "Work[int]":
+    """The repeated messages alone -> number of those that are still open."""
+    left = 0
+    for record in terminal.ledger.to_repeat():
+        done = yield from repeat(terminal, record)
+        if not done:
+            left += 1
+    return left
 
 
 def resolve_all(terminal: "Terminal") -> "Work[int]":
@@ -57,12 +72,12 @@ def deliver(terminal: "Terminal") -> "Work[int]":
             return left
     for what, record in notices:
         try:
-            card = yield from _card_of(terminal, record)
+            card = yield from card_of(terminal, record)
             if card is None:
                 terminal.log("notice of %s: the card number cannot be unsealed" % record["trace"])
                 continue
             if what == OFFLINE:
-                mti, fields = messages.upload(terminal, record, card[0], card[1])
+                mti, fields = messages.message_of(terminal, record, card[0], card[1])
             else:
                 mti, fields = messages.script_notice(terminal, record, card[0], card[1], ledger.spend_trace())
             answer = yield from exchange(terminal, mti, fields, True)
@@ -71,7 +86,7 @@ def deliver(terminal: "Terminal") -> "Work[int]":
                     continue  # a host that is silent about results may still take money
                 break
             taken = answer.code in codes.UPLOADED_CODES
-            if not taken and (answer.code in codes.SIGN_ON_CODES or codes.look_up(answer.code).action == "retry-later"):
+            if not taken and codes.to_repeat(answer.code):
                 break
             if not taken:
                 terminal.log("notice of %s: refused with %s" % (record["trace"], answer.code))
@@ -85,7 +100,7 @@ def deliver(terminal: "Terminal") -> "Work[int]":
     return left
 
 
-def _card_of(terminal: "Terminal", record: "Record") -> "Work[tuple[str, str] | None]":
+def card_of(terminal: "Terminal", record: "Record") -> "Work[tuple[str, str] | None]":
     """(card number, expiry) of a record, as the vault keeps them; None when it cannot be had."""
     try:
         event = yield Ask("vault", "unseal", messages.sealed_of(record), within_ms=VAULT_MS)
@@ -104,7 +119,7 @@ def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
         if record["phase"] == "sent":
             ledger.unknown(record, unionpay.REASON_NO_ANSWER)
         yield Tell("reversing")
-        card = yield from _card_of(terminal, record)
+        card = yield from card_of(terminal, record)
         if card is None:
             terminal.log("reversal of %s: the card number cannot be unsealed" % record["trace"])
             ledger.tried(record)
@@ -133,4 +148,40 @@ def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
         terminal.log("reversal of %s: the store refuses" % record["trace"])
     except UNUSABLE:
         terminal.log("reversal of %s: its record cannot be made into a message" % record["trace"])
+    return False
+
+
+def repeat(terminal: "Terminal", record: "Record") -> "Work[bool]":
+    """One round of the identical message for one record -> True when the host has answered it for good. Its MAC is made anew:
+    the keys may have changed since."""
+    ledger = terminal.ledger
+    try:
+        if record["phase"] == "sent":
+            ledger.unknown(record, unionpay.REASON_NO_ANSWER)
+        yield Tell("repeating")
+        event = yield Ask("vault", "unseal", a2b_base64(record["message"]), within_ms=VAULT_MS)
+        if event.name != VAULT_DONE:
+            terminal.log("repetition of %s: the message cannot be unsealed" % record["trace"])
+            ledger.tried(record)
+            return False
+        message = event.value
+        for attempt in range(1 if record.get("rounds") else terminal.parameter("reversal.tries")):
+            if attempt:
+                yield Pause(BETWEEN_TRIES_MS)
+            if not terminal.signed_on():
+                yield from sign_on(terminal)
+            mti, fields = terminal.codec.unpack(message)
+            answer = yield from exchange(terminal, mti, fields, True)
+            if answer.fields is not None and not codes.to_repeat(answer.code):
+                kept = messages.kept_of_reply(terminal, answer.fields)
+                if codes.approved(answer.code) or answer.code in codes.UPLOADED_CODES:
+                    ledger.approved(record, kept)
+                else:
+                    ledger.declined(record, kept)
+                return True
+        ledger.tried(record)
+    except StoreError:
+        terminal.log("repetition of %s: the store refuses" % record["trace"])
+    except UNUSABLE:
+        terminal.log("repetition of %s: its record cannot be made into a message" % record["trace"])
     return False

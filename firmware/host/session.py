@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from firmware.tasks import Work
     from firmware.terminal import Terminal
 
+MAC_ERRORS = 3  # in a row: then the keys are taken to differ (host.md §4)
 VAULT_MS = 15_000  # a vault that says nothing for so long must not hold up the host's turn for ever
 SIGN_ON_REQUIRED = "sign-on"  # in a reply's header (host.md §1)
 
@@ -54,18 +55,49 @@ class Answer:
         return self.fields.get(39, "") if self.fields is not None else ""
 
 
+class Line:
+    """A connection that is kept over several exchanges (host.md §1).
+
+    A host that ends it between two messages gets the second one on a new connection, and from then on a connection a message:
+    only messages that may arrive twice go this way.
+    """
+
+    def __init__(self) -> None:
+        self.ticket = 0  # of the connection, 0 while there is none
+        self.lasting = True
+
+    def close(self) -> "Work[None]":
+        """Ends the connection, if there is one."""
+        if self.ticket:
+            yield Close(self.ticket)
+            self.ticket = 0
+
+
 def exchange(
-    terminal: "Terminal", mti: str, fields: "Fields", signed: bool, before_send: "Callable[[], object] | None" = None
+    terminal: "Terminal",
+    mti: str,
+    fields: "Fields",
+    signed: bool,
+    before_send: "Callable[[], object] | None" = None,
+    serial: "bytes | None" = None,
+    line: "Line | None" = None,
 ) -> "Work[Answer]":
     """One request and its reply -> Answer.
 
     signed: the request carries F64 and its reply is checked for one. before_send: called when the connection stands
-    and before the first byte leaves; a StoreError of it means that nothing is sent.
+    and before the first byte leaves; a StoreError of it means that nothing is sent. serial: of the DUKPT key that the PIN
+    block was made with; without one a signed message takes the next. line: the connection is kept for the next exchange on it.
     """
     if signed:
+        if terminal.parameter("host.keys") == "dukpt":
+            if serial is None:
+                serial = yield from next_serial()
+            if serial is None:
+                return Answer(False, None, "no-key")
+            fields[terminal.parameter("host.ksn_field")] = serial
         fields[64] = bytes(8)
         body = terminal.codec.pack(mti, fields)[:-8]
-        event = yield Ask("vault", "mac", body, within_ms=VAULT_MS)
+        event = yield Ask("vault", "mac", body, terminal.parameter("host.mac"), within_ms=VAULT_MS)
         if event.name != VAULT_DONE:
             return Answer(False, None, "no-key")
         body += event.value
@@ -73,24 +105,55 @@ def exchange(
         body = terminal.codec.pack(mti, fields)
     packet = frame.pack(unhexlify(terminal.parameter("host.tpdu")), unhexlify(terminal.parameter("host.header")), body)
 
-    where = terminal.where()
-    event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + 1000, keep=True)
-    if event.name != LINK_UP:
-        terminal.reached = False
-        return Answer(False, None, _why(event))
-    ticket = event.ticket
+    shared, line = line is not None, line or Line()
+    kept = line.ticket != 0
+    if not kept:
+        why = yield from _connected(terminal, line)
+        if why:
+            return Answer(False, None, why)
     if before_send is not None:
         try:
             before_send()
         except StoreError:
-            yield Close(ticket)
+            yield from line.close()
             return Answer(False, None, "store")
     link: Link = terminal.ports["link"]
-    link.send(ticket, packet)
-    answer = yield from _reply(terminal, ticket, mti, fields, signed)
+    link.send(line.ticket, packet)
+    answer = yield from _reply(terminal, line.ticket, mti, fields, signed)
+    if kept and answer.why in ENDED:
+        line.lasting = False
+        yield from line.close()
+        why = yield from _connected(terminal, line)
+        if why:
+            return Answer(True, None, why)
+        link.send(line.ticket, packet)
+        answer = yield from _reply(terminal, line.ticket, mti, fields, signed)
     terminal.reached = answer.fields is not None
-    yield Close(ticket)
+    terminal.chores.counted(terminal.reached)
+    if not shared or not line.lasting or answer.fields is None:
+        yield from line.close()
     return answer
+
+
+ENDED = ("closed", "broken")  # what a connection says that the host ended while nobody spoke
+
+
+def _connected(terminal: "Terminal", line: Line) -> "Work[str]":
+    """Opens the line -> "" or why there is none."""
+    where = terminal.where()
+    event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + 1000, keep=True)
+    if event.name != LINK_UP:
+        terminal.reached = False
+        terminal.chores.counted(False)
+        return _why(event)
+    line.ticket = event.ticket
+    return ""
+
+
+def next_serial() -> "Work[bytes | None]":
+    """The DUKPT series moved on -> the key serial number, None when the vault cannot."""
+    event = yield Ask("vault", "next_transaction", within_ms=VAULT_MS)
+    return event.value if event.name == VAULT_DONE else None
 
 
 def _why(event: "Event") -> str:
@@ -100,7 +163,7 @@ def _why(event: "Event") -> str:
 
 def _reply(terminal: "Terminal", ticket: int, mti: str, sent: "Fields", signed: bool) -> "Work[Answer]":
     """Waits for the reply that belongs to what was sent -> Answer."""
-    deframer = frame.Deframer()
+    deframer = frame.Deframer(len(terminal.parameter("host.header")) // 2)
     until = terminal.now_ms() + terminal.parameter("host.reply_ms")
     while True:
         left = until - terminal.now_ms()
@@ -137,18 +200,25 @@ def _judge(terminal: "Terminal", packet: frame.Frame, mti: str, sent: "Fields", 
     if field:
         terminal.log("host: reply contradicts the request in field %d" % field)
         return Answer(True, None, "mismatch")
-    if signed and (64 in reply or _mac_wanted(terminal, mti, reply[39])):
+    code = reply.get(39, "")
+    if signed and (64 in reply or _mac_wanted(terminal, mti, code)):
         good = False
         if 64 in reply:
-            event = yield Ask("vault", "check_mac", packet.body[:-8], reply[64], within_ms=VAULT_MS)
+            method = terminal.parameter("host.mac")
+            event = yield Ask("vault", "check_mac", packet.body[:-8], reply[64], method, within_ms=VAULT_MS)
             good = event.name == VAULT_DONE and event.value
         if not good:
             terminal.log("host: MAC of the reply is wrong or missing")
-            if reply[39] in codes.SIGN_ON_CODES:
+            terminal.mac_errors += 1
+            if code in codes.SIGN_ON_CODES or terminal.mac_errors >= MAC_ERRORS:
                 terminal.signed_off()  # the keys differ: sign on before the next message
             return Answer(True, None, "mac")
-    if frame.requirement(packet.header) == SIGN_ON_REQUIRED or reply[39] in codes.SIGN_ON_CODES:
+        terminal.mac_errors = 0
+    wanted = frame.requirement(packet.header)
+    if wanted == SIGN_ON_REQUIRED or code in codes.SIGN_ON_CODES:
         terminal.signed_off()
+    if wanted != frame.REQUIREMENTS[0]:
+        terminal.required(wanted)
     return Answer(True, reply)
 
 
@@ -167,16 +237,19 @@ def sign_on(terminal: "Terminal") -> "Work[str]":
     if answer.code != "00":
         return "code " + answer.code
     reply = answer.fields
+    dukpt = terminal.parameter("host.keys") == "dukpt"
     try:
-        keys = unionpay.keys(reply.get(62, b""))
+        keys = [] if dukpt else unionpay.keys(reply.get(62, b""))
         batch = int(unionpay.read_private60(reply.get(60, "")).batch)
     except Iso8583Error as error:
         terminal.log("sign-on: %s" % error)
         return "keys"
-    event = yield Ask("vault", "load_keys", keys, within_ms=VAULT_MS)
-    if event.name != VAULT_DONE:
-        terminal.log("sign-on: keys refused: %s" % (event.value or "no answer"))
-        return "keys"
+    if keys:
+        event = yield Ask("vault", "load_keys", keys, within_ms=VAULT_MS)
+        if event.name != VAULT_DONE:
+            terminal.log("sign-on: keys refused: %s" % (event.value or "no answer"))
+            return "keys"
+    terminal.mac_errors = 0
     try:
         terminal.calendar.set_by_host(reply.get(13, ""), reply.get(12, ""))
     except ValueError:

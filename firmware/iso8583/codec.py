@@ -1,40 +1,38 @@
 """Messages to bytes and back, by table.
 
-    message = MTI (2 bytes BCD) | bitmap (8 bytes) | the fields whose bits are set, in rising order
+    message = message type | bitmap | the fields whose bits are set, in rising order
 
-Bit 1 of the bitmap announces eight more bytes for fields 65 to 128. A table without such fields refuses it.
+Bit 1 of the bitmap announces a second bitmap for fields 65 to 128. A table without such fields refuses it.
 
-Every row of the table (`fields`) is turned once into two closures, `pack(value)` and `unpack(data, text, at)`, where
-`text` is the whole message in hexadecimal and `at` counts half bytes: a field of digits is then a slice. The list of
-closures for a bitmap, or for a set of fields, is kept: a terminal uses a dozen of them.
+Every row of the table (`fields`) is turned once into two functions (`parts`), by its coding (`coding`) and by what its
+dialect says for all fields (`dialects`); rows 0 and 1, where there are any, are the message type and the bitmap. The list of
+functions for a bitmap, or for a set of fields, is kept: a terminal uses a dozen of them.
 
 The encoder is strict: exact lengths, nothing but what the coding allows. The decoder ignores the pad nibble, which hosts
 fill as they like, and takes the longer fields that they send; the spaces that pad text stay, so that what was unpacked
 packs to the same bytes.
-A value never appears in an error.
+A value never appears in an error; its image names what was read before it.
 
-Source: ISO 8583:1987; reference/host.md §2.
+Source: ISO 8583:1987 and 1993; reference/host.md §2, §7.
 """
 
 from binascii import hexlify, unhexlify
 
+from firmware.iso8583.coding import parse
 from firmware.iso8583.fields import UNIONPAY
+from firmware.iso8583.parts import OTHER, Stop, closures
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
-    Pack = Callable[[Any], bytes]  # a str or bytes, as the field's coding has it
-    Unpack = Callable[[bytes, str, int], tuple[Any, int]]  # (message, the same in hex, place) -> value, place behind it
+    from firmware.iso8583.coding import Coding
+    from firmware.iso8583.parts import Pack, Unpack
 
 MESSAGE_LIMIT = 4096  # bytes; the longest download block of any known host is below 1,100
-PLANS_LIMIT = 64  # kept lists of closures, so that made-up bitmaps cannot fill the memory
+PLANS_LIMIT = 64  # kept lists of functions, so that made-up bitmaps cannot fill the memory
 
-PREFIX = (0, 0, 1, 2)  # dots in a coding -> bytes of the length
-
-_LENGTHS = [bytes([(i // 10) << 4 | i % 10]) for i in range(100)]
-_COUNTS = [(i >> 4) * 10 + (i & 15) if i >> 4 < 10 and i & 15 < 10 else -1 for i in range(256)]
+TYPE, BITMAP = "n4", "b8"  # codings of rows 0 and 1
 
 
 class Iso8583Error(ValueError):
@@ -43,310 +41,82 @@ class Iso8583Error(ValueError):
     field       Number of the field; 0 the message type, 1 the bitmap.
     position    Offset in bytes from the message type where reading stopped; None when packing.
     why         What is wrong, without the value.
+    image       What was read before it, masked, and how much is left, for a log: "0200 F2 (16 digits), F3 000000, F4 (12
+                digits); stopped in F11, 57 of 90 bytes left". "" when packing.
     """
 
-    def __init__(self, field: int, position: "int | None", why: str) -> None:
+    def __init__(self, field: int, position: "int | None", why: str, image: str = "") -> None:
         place = "" if position is None else " at %d" % position
         super().__init__("F%d%s: %s" % (field, place, why))
         self.field = field
         self.position = position
         self.why = why
+        self.image = image
 
 
 def _refuse(field: int, why: str) -> "NoReturn":
     raise Iso8583Error(field, None, why)
 
 
-def _stop(field: int, at: int, why: str) -> "NoReturn":
-    raise Iso8583Error(field, at // 2, why)
+def _coding(field: int, text: str, words: str) -> "Coding":
+    try:
+        return parse(text, words)
+    except ValueError as error:
+        why = str(error)
+    raise ValueError("field %d: %s" % (field, why))
 
 
-# One maker a kind and length: (field, size, ...) -> (pack, unpack).
+def _head(table: dict, row: int, usual: str, words: str) -> "Coding":
+    """The coding of row 0 or 1, which may only say how it is written."""
+    text = table[row][0] if row in table else usual
+    coding = _coding(row, text, words)
+    if text.split()[0] != usual:
+        raise ValueError("field %d: it is always %s" % (row, usual))
+    return coding
 
 
-def _digits_fixed(field: int, size: int, left: bool, pad: str) -> "tuple[Pack, Unpack]":
-    why = "needs %d digits" % size
-    odd = size % 2
-    first = odd if not left else 0
-    width = size + odd
-
-    def pack(value: str) -> bytes:
-        if len(value) != size or not value.isdigit():
-            _refuse(field, why)
-        return unhexlify(value)
-
-    def pack_odd(value: str) -> bytes:
-        if len(value) != size or not value.isdigit():
-            _refuse(field, why)
-        return unhexlify(value + pad if left else pad + value)
-
-    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
-        end = at + size
-        value = text[at:end]
-        if len(value) != size:
-            _stop(field, at, "cut short")
-        if not value.isdigit():
-            _stop(field, at, "not BCD")
-        return value, end
-
-    def unpack_odd(data: bytes, text: str, at: int) -> "tuple[str, int]":
-        value = text[at + first : at + first + size]
-        if len(value) != size:
-            _stop(field, at, "cut short")
-        if not value.isdigit():
-            _stop(field, at, "not BCD")
-        return value, at + width
-
-    return (pack_odd, unpack_odd) if odd else (pack, unpack)
-
-
-def _length(field: int, prefix: int, size: int, most: int) -> "tuple[list[bytes], Callable]":
-    """The lengths 0 to `size` as they are sent, and a reader that takes up to `most`: (data, at) -> count."""
-    if prefix == 1:
-        heads = _LENGTHS[: size + 1]
-
-        def read(data: bytes, at: int) -> int:
-            count = _COUNTS[data[at >> 1]]
-            if count < 0:
-                _stop(field, at, "length is not BCD")
-            if count > most:
-                _stop(field, at, "length %d is over %d" % (count, most))
-            return count
-
-        return heads, read
-
-    heads = [_LENGTHS[i // 100] + _LENGTHS[i % 100] for i in range(size + 1)]
-
-    def read_two(data: bytes, at: int) -> int:
-        at >>= 1
-        high = _COUNTS[data[at]]
-        low = _COUNTS[data[at + 1]]
-        if high < 0 or low < 0:
-            _stop(field, at * 2, "length is not BCD")
-        count = high * 100 + low
-        if count > most:
-            _stop(field, at * 2, "length %d is over %d" % (count, most))
-        return count
-
-    return heads, read_two
-
-
-def _digits_variable(field: int, size: int, most: int, prefix: int, track: bool, left: bool, pad: str) -> "tuple[Pack, Unpack]":
-    heads, read = _length(field, prefix, size, most)
-    why = "takes up to %d digits" % size
-    skip = prefix * 2
-
-    def pack(value: str) -> bytes:
-        count = len(value)
-        if count > size or not (value.isdigit() or count == 0):
-            _refuse(field, why)
-        if count % 2:
-            value = value + pad if left else pad + value
-        return heads[count] + unhexlify(value)
-
-    def pack_track(value: str) -> bytes:
-        count = len(value)
-        if count > size:
-            _refuse(field, why)
-        value = value.replace("=", "D")
-        if count % 2:
-            value = value + pad if left else pad + value
-        return heads[count] + unhexlify(value)
-
-    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
-        count = read(data, at)
-        at += skip
-        end = at + count
-        if count % 2:
-            end += 1
-            value = text[at : end - 1] if left else text[at + 1 : end]
-        else:
-            value = text[at:end]
-        if len(value) != count:
-            _stop(field, at, "cut short")
-        if track:
-            value = value.upper()
-        elif not value.isdigit() and count:
-            _stop(field, at, "not BCD")
-        return value, end
-
-    return (pack_track if track else pack), unpack
-
-
-def _digits_in_bytes(field: int, size: int, most: int, prefix: int, track: bool, left: bool, pad: str) -> "tuple[Pack, Unpack]":
-    """Digits whose length counts bytes: an odd count can be told from an even one only where the pad is F."""
-    heads, read = _length(field, prefix, (size + 1) // 2, (most + 1) // 2)
-    why = "takes up to %d digits" % size
-    skip = prefix * 2
-
-    def pack(value: str) -> bytes:
-        count = len(value)
-        value = value.replace("=", "D") if track else value
-        if count > size or not (track or value.isdigit() or count == 0):
-            _refuse(field, why)
-        if count % 2:
-            if pad != "F":
-                _refuse(field, "an odd number of digits cannot be told from an even one")
-            value = value + pad if left else pad + value
-        return heads[len(value) // 2] + unhexlify(value)
-
-    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
-        end = at + skip + read(data, at) * 2
-        at += skip
-        if end > len(text):
-            _stop(field, at, "cut short")
-        value = text[at:end].upper()
-        if pad == "F" and value:
-            if left and value[-1] == "F":
-                value = value[:-1]
-            elif not left and value[0] == "F":
-                value = value[1:]
-        if not (track or value.isdigit() or not value):
-            _stop(field, at, "not BCD")
-        return value, end
-
-    return pack, unpack
-
-
-def _text_fixed(field: int, size: int) -> "tuple[Pack, Unpack]":
-    why = "needs %d ASCII characters" % size
-    width = size * 2
-
-    def pack(value: str) -> bytes:
-        data = value.encode()
-        # Other than ASCII takes more bytes than characters.
-        if len(data) != size or len(value) != size:
-            _refuse(field, why)
-        return data
-
-    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
-        begin = at >> 1
-        raw = data[begin : begin + size]
-        if len(raw) != size:
-            _stop(field, at, "cut short")
-        value = raw.decode()
-        if len(value) != size:
-            _stop(field, at, "not ASCII")
-        return value, at + width
-
-    return pack, unpack
-
-
-def _text_variable(field: int, size: int, most: int, prefix: int) -> "tuple[Pack, Unpack]":
-    heads, read = _length(field, prefix, size, most)
-    why = "takes up to %d ASCII characters" % size
-
-    def pack(value: str) -> bytes:
-        data = value.encode()
-        count = len(data)
-        if count > size or len(value) != count:
-            _refuse(field, why)
-        return heads[count] + data
-
-    def unpack(data: bytes, text: str, at: int) -> "tuple[str, int]":
-        count = read(data, at)
-        begin = (at >> 1) + prefix
-        raw = data[begin : begin + count]
-        if len(raw) != count:
-            _stop(field, begin * 2, "cut short")
-        value = raw.decode()
-        if len(value) != count:
-            _stop(field, begin * 2, "not ASCII")
-        return value, (begin + count) * 2
-
-    return pack, unpack
-
-
-def _bytes_fixed(field: int, size: int) -> "tuple[Pack, Unpack]":
-    why = "needs %d bytes" % size
-
-    def pack(value: bytes) -> bytes:
-        if len(value) != size:
-            _refuse(field, why)
-        return bytes(value)
-
-    def unpack(data: bytes, text: str, at: int) -> "tuple[bytes, int]":
-        begin = at >> 1
-        end = begin + size
-        value = data[begin:end]
-        if len(value) != size:
-            _stop(field, at, "cut short")
-        return value, end * 2
-
-    return pack, unpack
-
-
-def _bytes_variable(field: int, size: int, most: int, prefix: int, halves: bool) -> "tuple[Pack, Unpack]":
-    heads, read = _length(field, prefix, size * 2 if halves else size, most * 2 if halves else most)
-    why = "takes up to %d bytes" % size
-
-    def pack(value: bytes) -> bytes:
-        count = len(value)
-        if count > size:
-            _refuse(field, why)
-        return heads[count * 2 if halves else count] + bytes(value)
-
-    def unpack(data: bytes, text: str, at: int) -> "tuple[bytes, int]":
-        count = read(data, at)
-        if halves:
-            count = (count + 1) // 2
-        begin = (at >> 1) + prefix
-        end = begin + count
-        value = data[begin:end]
-        if len(value) != count:
-            _stop(field, begin * 2, "cut short")
-        return value, end * 2
-
-    return pack, unpack
-
-
-def _closures(field: int, coding: str) -> "tuple[Pack, Unpack]":
-    """The pair for one row. Raises ValueError for a coding that this module does not know."""
-    words = coding.split() or [""]
-    kind = words[0][:1]
-    dots = words[0].count(".")
-    numbers = words[0][1 + dots :].split("/")
-    size = int(numbers[0])
-    most = int(numbers[-1])
-    good = kind in ("n", "z", "a", "b") and dots in (0, 2, 3) and len(numbers) < 3 and 0 < size <= most < 1000
-    for word in words[1:]:
-        good = good and word in ("left", "right", "padF", "bytes", "halves")
-    prefix = PREFIX[dots] if good else 0
-    halves = "halves" in words
-    most_sent = most * 2 if halves else most
-    good = good and most_sent < (100 if prefix == 1 else 1000) and (prefix > 0 or kind != "z" and size == most)
-    if not good:
-        raise ValueError("field %d: unknown coding %r" % (field, coding))
-    if kind == "b":
-        return _bytes_variable(field, size, most, prefix, halves) if prefix else _bytes_fixed(field, size)
-    if kind == "a":
-        return _text_variable(field, size, most, prefix) if prefix else _text_fixed(field, size)
-    pad = "F" if "padF" in words else "0"
-    if not prefix:
-        return _digits_fixed(field, size, "left" in words, pad)
-    make = _digits_in_bytes if "bytes" in words else _digits_variable
-    return make(field, size, most, prefix, kind == "z", "right" not in words, pad)
+def _characters(message: bytes) -> "tuple[str, bool]":
+    """The message as characters, and whether some byte of it is none of ASCII."""
+    try:
+        text = message.decode()
+    except ValueError:
+        text = ""
+    if len(text) == len(message):
+        return text, False
+    return "".join([chr(code) if code < 128 else OTHER for code in message]), True
 
 
 class Codec:
     """Packs and unpacks the messages of one host.
 
-    table   {field: (coding, mask, zh, en)}, see `fields`; fields 2 to 128 but for 65.
-    Raises ValueError for a table that it does not understand.
+    table   {field: (coding, mask, zh, en)}, see `fields`; fields 2 to 128 but for 65, and rows 0 and 1.
+    words   what holds for all codings that do not say otherwise, see `coding`: "ascii hex length=ascii".
+    Raises ValueError, which names the field, for a table that it does not understand.
     """
 
-    def __init__(self, table: dict = UNIONPAY) -> None:
+    def __init__(self, table: dict = UNIONPAY, words: str = "") -> None:
         self.table = table
+        self.words = words
         self.second_bitmap = False
-        self._pack = {}
-        self._unpack = {}
+        codings = {0: _head(table, 0, TYPE, words), 1: _head(table, 1, BITMAP, words)}
         for field in table:
-            if not 2 <= field <= 128 or field == 65:
+            if not isinstance(field, int) or not 0 <= field <= 128 or field == 65:
                 raise ValueError("field %r: not one of 2 to 128, 65 left out" % field)
+            if field > 1:
+                codings[field] = _coding(field, table[field][0], words)
             self.second_bitmap = self.second_bitmap or field > 64
-            self._pack[field], self._unpack[field] = _closures(field, table[field][0])
-        self._plans: "dict[bytes, list]" = {}  # bitmap -> [(field, unpack)]
-        self._orders: "dict[tuple, tuple]" = {}  # (fields) -> (bitmap, [(field, pack)])
+        # The view of half bytes is for packed digits; without any, that of characters.
+        self._shift = 1 if [one for one in codings.values() if one.written == "packed"] else 0
+        self._pack: "dict[int, Pack]" = {}
+        self._unpack: "dict[int, Unpack]" = {}
+        for field in codings:
+            self._pack[field], self._unpack[field] = closures(field, codings[field], self._shift)
+        # Where message type and bitmap are written as the view has it, they are slices of the text too.
+        own = ("packed", "raw") if self._shift else ("ascii", "hex")
+        self._slices = (codings[0].written, codings[1].written) == own
+        self._types: "dict[str, bytes]" = {}  # message type -> as it is sent
+        self._plans: "dict[str, list]" = {}  # bitmap in hexadecimal -> [(field, unpack)]
+        self._orders: "dict[tuple, tuple]" = {}  # (fields) -> (bitmap as it is sent, [(field, pack)])
 
     def pack(self, mti: str, fields: dict) -> bytes:
         """The message's bytes: mti four digits, fields {number: str or bytes, as the coding says}.
@@ -355,18 +125,17 @@ class Codec:
         """
         key = tuple(fields)
         bitmap, order = self._orders.get(key) or self._order(key)
-        if len(mti) != 4 or not mti.isdigit():
-            _refuse(0, "needs 4 digits")
-        parts = [unhexlify(mti), bitmap]
+        parts = [self._types.get(mti) or self._type(mti), bitmap]
         field = 0
         try:
             for field, pack in order:
                 parts.append(pack(fields[field]))
-        except Iso8583Error:
-            raise
+            return b"".join(parts)
+        except Stop as stop:
+            why = stop.why
         except (TypeError, AttributeError, ValueError):
-            _refuse(field, "not a value for its coding")
-        return b"".join(parts)
+            why = "not a value for its coding"
+        _refuse(field, why)
 
     def unpack(self, message: bytes) -> "tuple[str, dict]":
         """(mti, {number: value}) of the bytes of one message, without anything before or behind it.
@@ -375,39 +144,90 @@ class Codec:
         """
         message = bytes(message)
         if len(message) > MESSAGE_LIMIT:
-            _stop(0, 0, "%d bytes are too many" % len(message))
-        text = hexlify(message).decode()
-        mti = text[:4]
-        if len(text) < 20:
-            _stop(1 if len(text) >= 4 else 0, 0, "cut short")
-        if not mti.isdigit():
-            _stop(0, 0, "not BCD")
-        at = 20
-        bitmap = message[2:10]
-        if message[2] & 0x80 and self.second_bitmap:
-            at = 36
-            bitmap = message[2:18]
-        plan = self._plans.get(bitmap) or self._plan(bitmap)
-        fields = {}
-        field = 1
+            raise Iso8583Error(0, 0, "%d bytes are too many" % len(message))
+        foreign = False
+        if self._shift:
+            text = hexlify(message).decode()
+        else:
+            text, foreign = _characters(message)
+        mti = ""
+        fields: dict = {}
+        field = at = 0
         try:
-            for field, unpack in plan:
-                fields[field], at = unpack(message, text, at)
-        except Iso8583Error:
-            raise
+            if self._slices:
+                mti = text[:4]
+                at = 36 if text[4:5] > "7" and self.second_bitmap else 20
+                bitmap = text[4:at]
+                if len(text) < at or not mti.isdigit():
+                    self._no_head(text)
+            else:
+                mti, bitmap, at = self._head(message, text)
+            field = 1
+            plan = self._plans.get(bitmap) or self._plan(bitmap)
+            if foreign:
+                at = self._careful(plan, message, text, fields, at)
+            else:
+                for field, unpack in plan:
+                    fields[field], at = unpack(message, text, at)
+            if at == len(text):
+                return mti, fields
+            why = "%d bytes too many" % (len(message) - (at >> self._shift))
+        except Stop as stop:
+            field, at, why = stop.field, at if stop.at is None else stop.at, stop.why
         except IndexError:
-            _stop(field, at, "cut short")
+            why = "cut short"
         except ValueError:  # UnicodeError is one; MicroPython's too
-            _stop(field, at, "not ASCII")
-        if at != len(text):
-            _stop(field, at, "%d bytes too many" % (len(message) - at // 2))
-        return mti, fields
+            why = "not ASCII"
+        self._wrong(field, at >> self._shift, why, mti, fields, len(message))
+
+    def _no_head(self, text: str) -> "NoReturn":
+        if len(text) < 4:
+            raise Stop(0, 0, "cut short")
+        if not text[:4].isdigit():
+            raise Stop(0, 0, "not digits")
+        raise Stop(1, 4, "cut short")
+
+    def _careful(self, plan: list, message: bytes, text: str, fields: dict, at: int) -> int:
+        """`fields` from a message in which not every byte is ASCII, in the view of characters -> place behind the last."""
+        for field, unpack in plan:
+            value, after = unpack(message, text, at)
+            if isinstance(value, str) and OTHER in value:
+                raise Stop(field, at, "not ASCII")
+            fields[field] = value
+            at = after
+        return at
+
+    def _head(self, message: bytes, text: str) -> "tuple[str, str, int]":
+        """(message type, bitmap in hexadecimal, place behind it) where they are not written as the view has it."""
+        mti, at = self._unpack[0](message, text, 0)
+        first, at = self._unpack[1](message, text, at)
+        if first[0] & 0x80 and self.second_bitmap:
+            second, at = self._unpack[1](message, text, at)
+            first += second
+        return mti, hexlify(first).decode(), at
+
+    def _wrong(self, field: int, position: int, why: str, mti: str, fields: dict, size: int) -> "NoReturn":
+        from firmware.iso8583.image import image  # rare: not imported before something is wrong
+
+        raise Iso8583Error(field, position, why, image(mti, fields, self.table, field, size - position, size))
+
+    def _type(self, mti: str) -> bytes:
+        try:
+            data = self._pack[0](mti)
+        except (Stop, TypeError, AttributeError, ValueError):
+            data = b""
+        if not data:
+            _refuse(0, "needs 4 digits")
+        if len(self._types) >= PLANS_LIMIT:
+            self._types.clear()
+        self._types[mti] = data
+        return data
 
     def _order(self, key: tuple) -> "tuple[bytes, list]":
         bits = 0
         numbers = []
         for field in key:
-            if field not in self._pack:
+            if field not in self._pack or field < 2:
                 _refuse(field if isinstance(field, int) else 0, "not in this host's table")
             numbers.append(field)
         if not numbers:
@@ -418,26 +238,30 @@ class Codec:
             bits |= 1 << (width * 8 - field)
         if width == 16:
             bits |= 1 << 127
-        order = (bits.to_bytes(width, "big"), [(field, self._pack[field]) for field in numbers])
+        bitmap = bits.to_bytes(width, "big")
+        sent = self._pack[1](bitmap[:8]) + (self._pack[1](bitmap[8:]) if width == 16 else b"")
+        order = (sent, [(field, self._pack[field]) for field in numbers])
         if len(self._orders) >= PLANS_LIMIT:
             self._orders.clear()
         self._orders[key] = order
         return order
 
-    def _plan(self, bitmap: bytes) -> list:
-        if len(bitmap) not in (8, 16):
-            _stop(1, 4, "cut short")
+    def _plan(self, text: str) -> list:
+        try:
+            bitmap = unhexlify(text)
+        except ValueError:
+            raise Stop(1, 4, "not hexadecimal")
         if len(bitmap) == 8 and bitmap[0] & 0x80:
-            _stop(1, 4, "this host has no second bitmap")
+            raise Stop(1, 4, "this host has no second bitmap")
         plan = []
         for field in range(2, len(bitmap) * 8 + 1):
             if bitmap[(field - 1) >> 3] & (0x80 >> ((field - 1) & 7)):
                 if field not in self._unpack:
-                    _stop(field, 4, "not in this host's table")
+                    raise Stop(field, 4, "not in this host's table")
                 plan.append((field, self._unpack[field]))
         if not plan:
-            _stop(1, 4, "no field")
+            raise Stop(1, 4, "no field")
         if len(self._plans) >= PLANS_LIMIT:
             self._plans.clear()
-        self._plans[bitmap] = plan
+        self._plans[text] = plan
         return plan

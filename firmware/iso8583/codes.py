@@ -24,6 +24,7 @@ Code = namedtuple("Code", ("code", "zh", "en", "action", "help"))
 APPROVED = "00"
 SIGN_ON_CODES = ("77", "99", "A0")
 REVERSED_CODES = ("00", "12", "25")  # with a valid MAC these end a reversal: undone, or nothing there to undo
+LATER = ("sign-on", "retry-later")  # actions that say nothing final about a message that is sent again
 UPLOADED_CODES = ("00", "94")  # these end the upload of an offline transaction
 
 ISSUER, ACQUIRER, MERCHANT = "issuer", "acquirer", "merchant"
@@ -136,6 +137,11 @@ SUCCESS = tuple([row[0] for row in _ROWS if row[3].split("-")[0] == "approve"])
 def look_up(code: str) -> Code:
     """The row of a response code; for one that is not listed a decline with words of its own."""
     return CODES.get(code) or Code(code, "交易失败", "Declined", "decline", ACQUIRER)
+
+
+def to_repeat(code: str) -> bool:
+    """Whether an answer leaves open what becomes of a message that is sent until it is answered for good."""
+    return look_up(code).action in LATER
 
 
 def approved(code: str) -> bool:

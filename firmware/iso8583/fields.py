@@ -1,22 +1,7 @@
 """The fields of a UnionPay POS message.
 
-A row is: coding, mask, Chinese name, English name. The coding is written as the standards write it:
-
-    n6        six digits, two to a byte, right-justified: an odd count has a 0 nibble in front
-    n..19     up to 19 digits behind a length of one byte (2 digits); an odd count has a 0 nibble behind
-    n...17    the same behind a length of two bytes (3 digits, one leading 0)
-    z..37     like n.. with the track's separator as nibble D; an enciphered track holds any nibble
-    a8        eight ASCII characters        -> str
-    a...20    up to 20 of them              -> str
-    b8 b..25  bytes as they are; text of a host (GBK) stays bytes
-    n...17/60 up to 17 are sent, up to 60 are taken
-
-and may be followed by what a host does differently:
-
-    left, right     digits lie left or right in their bytes; the odd nibble is on the other side
-    padF            the odd nibble is sent as F
-    bytes           the length of n and z counts bytes, not digits
-    halves          the length of b counts half bytes
+A row is: coding, mask, Chinese name, English name. The coding ("n..19") is what `coding` explains: kind, length, and what a
+host does differently.
 
 The mask says what of a field may be shown: "" all, "pan" first 6 and last 4, "hide" only its length, "chip" card data
 by tag, "keys" only the check values.
@@ -74,7 +59,8 @@ UNIONPAY = {
 def changed(table: dict, codings: dict) -> dict:
     """A copy of `table` for a host that differs: codings {field: coding}, None where the host lacks the field.
 
-    A field that `table` lacks gets the mask "hide". `changed(UNIONPAY, {62: "b...499 halves"})`.
+    A field that `table` lacks gets the mask "hide". Rows 0 and 1 are the message type and the bitmap.
+    `changed(UNIONPAY, {62: "b...499 halves"})`.
     """
     out = dict(table)
     for number, coding in codings.items():
@@ -84,3 +70,30 @@ def changed(table: dict, codings: dict) -> dict:
             row = table.get(number, ("", "hide", "域%d" % number, "Field %d" % number))
             out[number] = (coding,) + tuple(row[1:])
     return out
+
+
+def quirks(value: "dict[str, str | None]", table: dict = UNIONPAY, words: str = "") -> dict:
+    """`changed(table, ...)` of the JSON form {"62": "b...499 halves", "36": null}, as the parameter host.fields has it.
+
+    ValueError names the field and says what of its coding is not understood. words: what the dialect says for all fields.
+    """
+    if not isinstance(value, dict):
+        raise ValueError('takes a table like {"62": "b...499 halves"}')
+    codings = {}
+    for name, coding in value.items():
+        number = int(name) if isinstance(name, str) and name in _NAMES else -1
+        if number < 0:
+            raise ValueError("field %s: not one of 2 to 128 (0 message type, 1 bitmap), 65 left out" % str(name)[:20])
+        if number < 2 and coding is None:
+            raise ValueError("field %s: every message has it" % name)
+        codings[number] = coding
+    if codings:
+        from firmware.iso8583.codec import Codec  # only where a host differs
+
+        out = changed(table, codings)
+        Codec(changed({}, codings), words)
+        return out
+    return table
+
+
+_NAMES = [str(number) for number in range(129) if number != 65]

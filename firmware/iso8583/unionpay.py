@@ -253,6 +253,22 @@ def keys(data: bytes) -> "list[tuple[str, bytes, bytes]]":
     return out
 
 
+def instalment(periods: int, project: str = "") -> bytes:
+    """F62 of a sale in instalments: number of them n2, project code of the bank 30, how its fee is paid n1. From memory of
+    deployed terminals: a host may want another layout."""
+    text = project.encode()
+    if not 2 <= periods <= 99 or len(text) > 30 or len(text) != len(project):
+        raise Iso8583Error(62, None, "needs 2 to 99 instalments, a project of up to 30 ASCII characters")
+    return b"%02d" % periods + text + b" " * (30 - len(text)) + b"0"
+
+
+def read_instalment(data: bytes) -> "tuple[int, str]":
+    """(number of instalments, project code) of such an F62. Raises Iso8583Error."""
+    if len(data) < 2 or not data[:2].isdigit() or max(data) > 127:
+        raise Iso8583Error(62, None, "no number of instalments")
+    return int(data[:2]), data[2:32].decode().strip()
+
+
 # ---- F63
 
 

@@ -1,4 +1,8 @@
-"""The amount, typed in fen: 1 2 3 4 is 12.34."""
+"""The amount, typed in fen: 1 2 3 4 is 12.34.
+
+Where the original tells what is likely (the rest of a refund, what is held) that stands there to begin with, and the first
+digit takes its place.
+"""
 
 from firmware.money import yuan
 from firmware.screens import Screen
@@ -8,30 +12,48 @@ from firmware.transactions import AMOUNT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.draft import Draft
     from firmware.machine import State
     from firmware.screens import Wording
+    from firmware.terminal import Terminal
 
 
 class EnterAmount(Step):
     """An entry of fen, up to `sale.maximum_fen`."""
 
     step = AMOUNT
-    leads_to = ENDS + ("PresentCard",)
+    leads_to = ENDS + ("PresentCard", "PickPeriods", "TypeNumber", "ConfirmAmount", "EnterPin", "Authorise")
 
     def __init__(self) -> None:
         self.refused: Wording | None = None
+        self.fresh = True  # nothing was typed yet
+
+    @classmethod
+    def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
+        return not draft.fixed
 
     def screen(self) -> Screen:
         return Screen(self.draft.row.title, (self.refused or "amount.prompt",), big=yuan(self.draft.fen), keys=OK_CANCEL)
 
     def on_digit(self, digit: int) -> None:
-        self._take(self.draft.fen * 10 + digit)
+        self._take(self._begun() * 10 + digit)
 
     def on_double_zero(self) -> None:
-        self._take(self.draft.fen * 100)
+        self._take(self._begun() * 100)
+
+    def _begun(self) -> int:
+        """What a digit is put behind."""
+        return 0 if self.fresh else self.draft.fen
+
+    def _most(self) -> int:
+        """The largest amount that this transaction may have."""
+        draft, p = self.draft, self.terminal.parameter
+        most: int = p("refund.maximum_fen" if draft.row.holds == "refund" else "sale.maximum_fen")
+        return min(most, draft.most_fen) if draft.most_fen else most
 
     def _take(self, fen: int) -> None:
-        most = self.terminal.parameter("sale.maximum_fen")
+        most = self._most()
+        self.fresh = False
         if fen <= most:
             self.draft.fen = fen
             self.refused = None
@@ -44,14 +66,19 @@ class EnterAmount(Step):
 
     def on_clear(self) -> None:
         self.draft.fen = 0
+        self.fresh = False
         self.refused = None
 
     def on_back(self) -> None:
         self.draft.fen //= 10
+        self.fresh = False
         self.refused = None
 
     def on_confirm(self) -> "State | None":
-        if self.draft.fen:
-            return self.next()
-        self._refuse("amount.zero")
-        return None
+        if not self.draft.fen:
+            self._refuse("amount.zero")
+            return None
+        if self.draft.fen > self._most():
+            self._refuse(("amount.over", ("", yuan(self._most()))))
+            return None
+        return self.next()

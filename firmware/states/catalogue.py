@@ -6,10 +6,13 @@ from firmware.states import (
     card,
     common,
     confirm,
+    details,
+    download,
     login,
     manage,
     menu,
     online,
+    original,
     pin,
     printing,
     query,
@@ -17,8 +20,8 @@ from firmware.states import (
     start,
     step,
     steps,
+    supervisor,
     trouble,
-    void,
 )
 
 TYPE_CHECKING = False
@@ -32,13 +35,17 @@ ALL = (
     amount.EnterAmount, card.PresentCard, card.ReadChip, card.ChooseApplication, card.ChipPin, card.CheckDocument, card.Refer,
     card.TakeCard, card.CardTrouble, card.TypeLastFour, confirm.ConfirmAmount, pin.EnterPin, pin.PinLeftOut,
     online.Authorise, online.Blocked, step.Cancelled,
-    result.Declined, result.NotSent, result.Reversed, result.Unresolved,
+    result.Declined, result.NotSent, result.Reversed, result.Unresolved, result.Repeating, result.AskRest,
     result.BatchFull, result.ReaderMissing, result.ShowBalance,
     printing.PrintSlip, printing.PrintTrouble, printing.Approved, printing.NextCopy, printing.PrinterTrouble,
-    void.AskSupervisor, void.Release, void.FindOriginal, void.PickOriginal, void.ConfirmOriginal,
+    supervisor.AskSupervisor, supervisor.Release,
+    original.FindOriginal, original.TypeReference, original.TypeCode, original.TypeDate, original.PickOriginal,
+    original.ConfirmOriginal,
+    details.TypeNumber, details.TypeExpiry, details.TypeApproval, details.EnterTip, details.PickPeriods,
     query.Transactions, query.TransactionPage, query.FindTransaction, query.Totals,
     manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator,
     manage.OperatorList, manage.Device, manage.CardData,
+    download.Download, download.ToDo, download.ChangeLog, download.PrintChanges, download.Announce, download.Fees,
     common.Notice,
     trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
 )  # fmt: skip
@@ -50,6 +57,7 @@ def power_on(terminal: "Terminal", strict: bool = False) -> Machine:
     terminal.make_state = lambda name, *arguments: BY_NAME[name](*arguments)
     terminal.first = lambda draft: steps.first(terminal, draft)
     terminal.once_more = lambda tried: steps.once_more(terminal, tried)
+    terminal.rest = lambda fen: steps.rest(terminal, fen)
     terminal.after = lambda name: steps.after(terminal, name)
     machine = Machine(terminal, strict)
     machine.start(start.SelfTest())

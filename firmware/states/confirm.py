@@ -23,8 +23,10 @@ class ConfirmAmount(Step):
 
     @classmethod
     def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
+        if draft.card is None:
+            return True  # nobody has seen card and amount together
         # What card and terminal have approved between themselves is done: a page could only take it back.
-        return terminal.parameter("sale.confirm_after_tap") and (draft.card is None or draft.card.status != APPROVED)
+        return terminal.parameter("sale.confirm_after_tap") and draft.card.status != APPROVED
 
     def screen(self) -> Screen:
         draft = self.draft

@@ -5,7 +5,6 @@ from firmware.host import messages, session
 from firmware.machine import State
 from firmware.operators import CLERK, FACTORY, role
 from firmware.screens import Screen
-from firmware.screens.texts import Texts
 from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, home
 from firmware.states.result import NotSent
 from firmware.tasks import Ask
@@ -207,8 +206,9 @@ def unlock(terminal: "Terminal", number: str) -> State:
 
 def other_language(terminal: "Terminal") -> State:
     """Chinese to English and back."""
-    terminal.parameter.set("language", "en" if terminal.parameter("language") == "zh" else "zh")
-    terminal.texts = Texts(terminal.language)
+    from firmware import changes
+
+    changes.put(terminal, {"language": "en" if terminal.parameter("language") == "zh" else "zh"}, changes.MENU)
     return Notice("menu.language", ("manage.done",), sound="ok")
 
 

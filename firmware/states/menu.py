@@ -8,12 +8,29 @@ from firmware.machine import State
 from firmware.reading import READERS
 from firmware.screens import Screen
 from firmware.slip import cells
-from firmware.states import manage, query
+from firmware.states import download, manage, query
 from firmware.states.common import home
 from firmware.states.login import Locked, OldPassword
 from firmware.states.start import SelfTestPage
 from firmware.states.steps import begin
-from firmware.transactions import BALANCE, SALE, VOID
+from firmware.transactions import (
+    ADJUST,
+    BALANCE,
+    COMPLETE,
+    COMPLETE_NOTICE,
+    COMPLETE_VOID,
+    INSTALMENT,
+    MOTO,
+    OFFLINE_SALE,
+    PREAUTH,
+    PREAUTH_ADD,
+    PREAUTH_VOID,
+    REFUND,
+    SALE,
+    TIP,
+    VOID,
+    Transaction,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,16 +40,31 @@ ROWS, COLUMNS = 4, 2  # below a title; two columns where every entry is short
 SHORT = 8  # half-width cells that an entry has in two columns
 CARD = (READERS, "link")
 
-# text key, ports that it needs (of several in one place any), what it opens: the name of another menu, or terminal -> State
+MODULES = ("module.offline", "module.tip", "module.moto", "module.instalment")
+
+
+def _row(row: Transaction) -> tuple:
+    """The entry of a transaction: there where its module is switched on, and the readers that it needs."""
+    needs = CARD if row.card else ("link",)
+    return (row.title, needs + ((row.module,) if row.module else ()), lambda t: begin(t, row))
+
+
+# text key, ports and switches that it needs (of several in one place any), what it opens: the name of another menu, or
+# terminal -> State
 MENUS = {
     "clerk": (
-        ("sale.title", CARD, lambda t: begin(t, SALE)),
-        ("void.title", CARD, lambda t: begin(t, VOID)),
-        ("balance.title", CARD, lambda t: begin(t, BALANCE)),
+        _row(SALE),
+        _row(VOID),
+        _row(BALANCE),
         ("menu.query", (), "query"),
         ("menu.print", ("printer",), "print"),
         ("menu.manage", (), "manage"),
+        _row(REFUND),
+        ("menu.preauth", ("module.preauth",), "preauth"),
+        ("menu.other", (MODULES,), "other"),
     ),
+    "preauth": tuple([_row(row) for row in (PREAUTH, COMPLETE, COMPLETE_NOTICE, PREAUTH_VOID, COMPLETE_VOID, PREAUTH_ADD)]),
+    "other": tuple([_row(row) for row in (OFFLINE_SALE, ADJUST, TIP, MOTO, INSTALMENT)]),
     "supervisor": (
         ("menu.operators", (), "operators"),
         ("menu.query", (), "query"),
@@ -63,6 +95,18 @@ MENUS = {
         ("menu.change_operator", (), lambda t: t.make_state("Login")),
         ("menu.echo", ("link",), lambda t: manage.Working("menu.echo", session.plain(t, messages.echo))),
         ("menu.self_test", (), lambda t: SelfTestPage()),
+        ("menu.download", (), "download"),
+    ),
+    "download": (
+        ("download.parameters", ("link",), lambda t: download.Download("parameters")),
+        ("download.card-applications", ("link",), lambda t: download.Download("card-applications")),
+        ("download.card-keys", ("link",), lambda t: download.Download("card-keys")),
+        ("download.blacklist", ("link",), lambda t: download.Download("blacklist")),
+        ("download.contactless-limits", ("link",), lambda t: download.Download("contactless-limits")),
+        ("download.status-upload", ("link",), lambda t: download.Download("status-upload")),
+        ("download.to_do", (), lambda t: download.ToDo()),
+        ("changes.title", (), lambda t: download.ChangeLog()),
+        ("fees.title", (), lambda t: download.Fees()),
     ),
     "operators": (
         ("menu.operator_add", (), lambda t: manage.AddOperator()),
@@ -71,31 +115,34 @@ MENUS = {
         ("menu.operator_list", (), lambda t: manage.OperatorList()),
     ),
 }
-SUBMENUS = {"query": "menu.query", "print": "menu.print", "manage": "menu.manage", "operators": "menu.operators"}
+SUBMENUS = {
+    "preauth": "menu.preauth", "other": "menu.other", "query": "menu.query", "print": "menu.print", "manage": "menu.manage",
+    "operators": "menu.operators", "download": "menu.download",
+}  # fmt: skip
 MAIN = {"00": "supervisor", "99": "system"}
 
 
 def _there(terminal: "Terminal", need: "str | tuple[str, ...]") -> bool:
-    if isinstance(need, str):
-        return terminal.has(need)
-    return any([terminal.has(port) for port in need])
+    if not isinstance(need, str):
+        return any([_there(terminal, one) for one in need])
+    return terminal.parameter(need) if need.startswith("module.") else terminal.has(need)
 
 
 class Menu(State):
     """One menu. Back or cancel leads up; an idle main menu locks the device."""
 
     leads_to = (
-        "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "PresentCard", "CardTrouble", "Blocked", "BatchFull",
-        "ReaderMissing", "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked",
-        "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
-        "CardData",
+        "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "TypeReference", "TypeCode", "PresentCard", "CardTrouble",
+        "Blocked", "BatchFull", "ReaderMissing", "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice",
+        "Working", "SignOff", "Locked", "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator",
+        "UnlockOperator", "OperatorList", "Device", "CardData", "Download", "ToDo", "ChangeLog", "Fees", "Announce",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.page = 0
 
-    def enter(self) -> None:
+    def enter(self) -> "State | None":
         terminal = self.terminal
         if not self.name:
             self.name = MAIN.get(terminal.operator, "clerk")
@@ -107,7 +154,9 @@ class Menu(State):
         terminal.light("idle")
         terminal.sign_on_behind()
         # A round of reversals has just ended, or a restart began one; what is owed goes while the host is there.
-        terminal.resolve_behind(at_once=bool(terminal.ledger.owed) and terminal.reached)
+        terminal.resolve_behind(at_once=terminal.reached and bool(terminal.ledger.owed or terminal.ledger.to_repeat()))
+        terminal.chores_behind()
+        return download.announcement(terminal)
 
     def screen(self) -> Screen:
         terminal = self.terminal
@@ -116,6 +165,8 @@ class Menu(State):
         rows = [(str(first + i + 1), row[0]) for i, row in enumerate(self.items[first : first + self.room])]
         if terminal.ledger.unresolved():
             state = "menu.unresolved"
+        elif terminal.ledger.unanswered():
+            state = "menu.unanswered"
         elif terminal.ledger.refused_uploads:
             state = "menu.refused"
         elif terminal.ledger.owed:
@@ -124,6 +175,10 @@ class Menu(State):
             state = "menu.no_printer"
         elif not terminal.signed_on():
             state = "menu.signed_off"
+        elif terminal.chores.given_up():
+            state = "menu.to_do"
+        elif terminal.chores.noted and terminal.operator in MAIN:
+            state = "menu.noted"
         else:
             state = ""
         more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 else ""

@@ -12,7 +12,7 @@ from firmware.money import yuan
 from firmware.reading import Remove
 from firmware.screens import Screen
 from firmware.states.common import HOME, OK_CANCEL, home
-from firmware.states.result import Declined, NotSent, Reversed, Unresolved
+from firmware.states.result import Declined, NotSent, Repeating, Reversed, Unresolved
 from firmware.states.step import Step
 from firmware.transactions import AUTHORISE
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from firmware.terminal import Terminal
 
-PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 60, "card": 80}
+PROGRESS = {"connecting": 10, "signing-on": 20, "reversing": 40, "authorising": 60, "repeating": 70, "card": 80}
 
 
 class Authorise(Step):
@@ -30,7 +30,9 @@ class Authorise(Step):
 
     step = AUTHORISE
     joins = True
-    leads_to = ("Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance", "TakeCard", "Refer")
+    leads_to = (
+        "Declined", "NotSent", "Reversed", "Unresolved", "Repeating", "Blocked", "PrintSlip", "ShowBalance", "TakeCard", "Refer",
+    )  # fmt: skip
     deadline_ms = 1_200_000  # never reached: each wait of the conversation has its own limit
     untouchable = True
 
@@ -88,7 +90,10 @@ def told(terminal: "Terminal", result: Result) -> State:
 class Blocked(State):
     """A reversal that nobody answered stands before new card transactions. Confirm tries it again."""
 
-    leads_to = HOME + ("EnterAmount", "AskSupervisor", "FindOriginal", "Release", "Blocked", "Authorise", "PresentCard")
+    leads_to = HOME + (
+        "EnterAmount", "AskSupervisor", "FindOriginal", "TypeReference", "TypeCode", "Release", "Blocked", "Authorise",
+        "ConfirmAmount", "PresentCard",
+    )  # fmt: skip
 
     def __init__(self, result: "Result | None" = None) -> None:
         self.busy = False
@@ -146,5 +151,6 @@ PAGES = {
     "no-answer": NotSent,
     "reversed": Reversed,
     "unresolved": Unresolved,
+    "repeating": Repeating,
     "blocked": Blocked,
 }

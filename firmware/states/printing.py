@@ -38,7 +38,7 @@ class PrintSlip(State):
     """Prints the copies of one record, one after the other."""
 
     step = SLIP
-    leads_to = HOME + ("NextCopy", "PrinterTrouble", "Approved")
+    leads_to = HOME + ("NextCopy", "PrinterTrouble", "Approved", "AskRest")
     deadline_ms = PRINT_MS + 5_000
     kind = "slip"
 
@@ -88,6 +88,10 @@ class PrintSlip(State):
             self.terminal.ledger.printed(self.record, copies)
         except StoreError:
             self.terminal.log("slip of %s: the mark cannot be written" % self.record["trace"])
+        rest_fen = self.record.get("asked_fen", 0) - self.record["fen"]
+        draft = self.terminal.draft
+        if rest_fen > 0 and draft is not None and draft.record is self.record:
+            return self.terminal.make_state("AskRest", rest_fen)
         return home(self.terminal)
 
     def same(self) -> "State | None":
@@ -121,7 +125,7 @@ class PrintTrouble(PrintSlip):
 class Approved(State):
     """The result on the screen, where no slip is printed: no printer, or a parameter of no copies."""
 
-    leads_to = HOME
+    leads_to = HOME + ("AskRest",)
     deadline_ms = 10_000
 
     def __init__(self, printed: "Any" = None) -> None:
@@ -141,7 +145,7 @@ class Approved(State):
 class NextCopy(State):
     """Tear off; the next copy comes by a key or after a while."""
 
-    leads_to = HOME + ("PrintSlip",)
+    leads_to = HOME + ("PrintSlip", "AskRest")
     deadline_ms = 4_000
 
     def __init__(self, printed: "Any" = None) -> None:
@@ -168,7 +172,7 @@ class NextCopy(State):
 class PrinterTrouble(State):
     """Paper out, cover open, too hot, no answer. The transaction stands."""
 
-    leads_to = HOME + ("PrintSlip", "PrintTrouble")
+    leads_to = HOME + ("PrintSlip", "PrintTrouble", "AskRest")
     deadline_ms = 180_000
 
     def __init__(self, printed: "Any" = None, why: str = "paper-out") -> None:

@@ -5,7 +5,7 @@ from firmware.money import yuan
 from firmware.screens import Screen
 from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, home
 from firmware.states.printing import PrintSlip, PrintTrouble
-from firmware.transactions import TABLE
+from firmware.transactions import BY_NAME, TABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def mark(record: "Record") -> str:
     if "refused" in record:
         return "mark.refused"
     if record["phase"] == "approved":
-        return "mark.voided" if record.get("void") else ""
+        return "mark.voided" if record.get("void") else "mark.adjusted" if record.get("adjusted") else ""
     return {"declined": "mark.declined", "reversed": "mark.reversed"}.get(record["phase"], "mark.unknown")
 
 
@@ -38,7 +38,7 @@ def records_page(records: "list[Record]") -> "list[tuple[str, Wording]]":
     """Menu rows: number to press, trace number and amount."""
     rows: list[tuple[str, Wording]] = []
     for place, record in enumerate(records):
-        sign = "-" if record["kind"] == "void" else ""
+        sign = "-" if BY_NAME[record["kind"]].sign < 0 else ""
         amount = ("", "%s %s%s" % (record["trace"], sign, yuan(record["fen"])))
         rows.append((str(place + 1), ("query.row", amount, mark(record))))
     return rows
@@ -118,7 +118,7 @@ class TransactionPage(Page):
         return TransactionPage(self.record, self.reprint, not self.second)
 
     def _printable(self) -> bool:
-        return self.record["phase"] in ("approved", "reversing") and self.terminal.has("printer")
+        return self.record["phase"] in ("approved", "reversing", "repeating") and self.terminal.has("printer")
 
     def on_confirm(self) -> "State | None":
         if not self._printable():
@@ -175,7 +175,7 @@ class Totals(Page):
         net = 0
         found: list[tuple[Wording, int]] = []
         for row in TABLE:
-            if row.sign:
+            if row.sign and (row.name in totals or not row.module):
                 count, fen = totals.get(row.name, (0, 0))
                 net += row.sign * fen
                 found.append((("totals.line", row.title, count), fen))

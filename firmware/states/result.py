@@ -30,7 +30,7 @@ class ResultPage(Page):
 class Declined(ResultPage):
     """The bank said no, in words. A wrong PIN offers the same amount anew: new tap, new trace number."""
 
-    leads_to = HOME + ("PresentCard", "EnterPin")
+    leads_to = HOME + ("PresentCard", "EnterPin", "Authorise")
 
     def _again(self) -> bool:
         draft = self.terminal.draft
@@ -104,6 +104,44 @@ class Unresolved(ResultPage):
         if record is not None and self.terminal.has("printer"):
             return PrintTrouble(record)
         return home(self.terminal)
+
+
+class Repeating(ResultPage):
+    """No answer to what cannot be undone: it is sent again behind the pages until the bank has answered."""
+
+    leads_to = HOME + ("PrintTrouble",)
+
+    def screen(self) -> Screen:
+        lines = ("unresolved.what", self.terminal.money("money.unknown"), "repeating.do")
+        return Screen("unresolved.title", lines, keys=OK, style="alert")
+
+    def on_deadline(self) -> "State | None":
+        return self.on_confirm()
+
+    def on_confirm(self) -> "State | None":
+        record = self.terminal.open_draft.record
+        if record is not None and self.terminal.has("printer"):
+            return PrintTrouble(record)
+        return home(self.terminal)
+
+
+class AskRest(Page):
+    """The bank has approved less than was asked for: the rest is asked for otherwise. rest_fen: how much that is."""
+
+    leads_to = HOME + ("PresentCard", "Blocked", "BatchFull", "ReaderMissing")
+    deadline_ms = 120_000
+
+    def __init__(self, rest_fen: int = 0) -> None:
+        self.rest_fen = rest_fen
+
+    def enter(self) -> None:
+        self.terminal.sound("alert")
+
+    def screen(self) -> Screen:
+        return Screen("rest.title", ("rest.what", "rest.do"), big=yuan(self.rest_fen), keys=OK_CANCEL, style="alert")
+
+    def on_confirm(self) -> "State | None":
+        return self.terminal.rest(self.rest_fen)
 
 
 class BatchFull(Page):

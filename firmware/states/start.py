@@ -163,7 +163,7 @@ class LastSale(State):
 
     def screen(self) -> Screen:
         record = self.record
-        what = (record["kind"] + ".what", ("", yuan(record["fen"])))
+        what = ("query.amount", record["kind"] + ".title", ("", yuan(record["fen"])))
         if record["phase"] == "approved":
             return Screen("last.title", (what, "last.approved", "last.print"), keys=OK_CANCEL)
         return Screen("last.title", (what, "last.unknown", "last.reversing"), keys=OK, style="alert")

@@ -9,12 +9,34 @@ from firmware.draft import Draft
 from firmware.states.amount import EnterAmount
 from firmware.states.card import PresentCard, TypeLastFour
 from firmware.states.confirm import ConfirmAmount
+from firmware.states.details import EnterTip, PickPeriods, TypeApproval, TypeNumber
 from firmware.states.online import Authorise, Blocked
+from firmware.states.original import FindOriginal, TypeCode, TypeReference
 from firmware.states.pin import EnterPin
 from firmware.states.printing import PrintSlip
 from firmware.states.result import BatchFull, ReaderMissing, ShowBalance
-from firmware.states.void import AskSupervisor, FindOriginal
-from firmware.transactions import AMOUNT, AUTHORISE, CARD, CONFIRM, LAST_FOUR, ORIGINAL, PIN, SHOW, SLIP, SUPERVISOR
+from firmware.states.supervisor import AskSupervisor
+from firmware.transactions import (
+    AMOUNT,
+    APPROVAL,
+    AUTHORISE,
+    CARD,
+    CODE,
+    CONFIRM,
+    FORGET,
+    LAST_FOUR,
+    NOTICE,
+    NUMBER,
+    ORIGINAL,
+    PERIODS,
+    PIN,
+    REFERENCE,
+    SALE,
+    SHOW,
+    SLIP,
+    SUPERVISOR,
+    TIPPED,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +50,12 @@ STEPS: "dict[str, Any]" = {  # classes with the methods `wanted` and `of` of a S
     AMOUNT: EnterAmount,
     SUPERVISOR: AskSupervisor,
     ORIGINAL: FindOriginal,
+    REFERENCE: TypeReference,
+    CODE: TypeCode,
+    NUMBER: TypeNumber,
+    APPROVAL: TypeApproval,
+    TIPPED: EnterTip,
+    PERIODS: PickPeriods,
     CARD: PresentCard,
     LAST_FOUR: TypeLastFour,
     CONFIRM: ConfirmAmount,
@@ -48,7 +76,7 @@ def begin(terminal: "Terminal", row: "Transaction") -> "State":
         if limit and terminal.ledger.in_batch() >= limit:
             return BatchFull()
     terminal.draft = Draft(row)
-    if row.kept and terminal.ledger.unresolved():
+    if row.unknown not in (NOTICE, FORGET) and terminal.ledger.unresolved():
         return Blocked()
     return first(terminal, terminal.draft)
 
@@ -61,7 +89,17 @@ def first(terminal: "Terminal", draft: Draft) -> "State":
 def once_more(terminal: "Terminal", tried: int) -> "State":
     """The open transaction anew, from its card on. tried: what that counts as, of the tries for a PIN."""
     draft = terminal.draft = terminal.open_draft.anew(tried)
-    return _from(terminal, draft, draft.row.steps.index(CARD))
+    steps = draft.row.steps
+    return _from(terminal, draft, steps.index(CARD if CARD in steps else AUTHORISE))
+
+
+def rest(terminal: "Terminal", fen: int) -> "State":
+    """A new sale of what another one has left to be paid: its amount is known."""
+    page = begin(terminal, SALE)
+    if terminal.draft is not None:
+        terminal.draft.fen = fen
+        terminal.draft.fixed = True
+    return first(terminal, terminal.draft) if isinstance(page, EnterAmount) and terminal.draft is not None else page
 
 
 def after(terminal: "Terminal", step: str) -> "State":

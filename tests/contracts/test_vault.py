@@ -2,166 +2,16 @@ import random
 
 import pytest
 
-from drivers import cup_keys, libcrypto, vault_software
-from drivers.vault_software import SoftwareVault
-from emulator.standins import keypad as keypads
-from emulator.standins.vault import StandIn
-from firmware.events import (
-    KEY,
-    KEYS,
-    SECRET_READY,
-    SECRET_STOPPED,
-    SECRET_TYPED,
-    VAULT_DONE,
-    VAULT_REFUSED,
-)
+from drivers import cup_keys, libcrypto
+from firmware.events import SECRET_READY, SECRET_STOPPED, SECRET_TYPED, VAULT_DONE, VAULT_REFUSED
+from tests.contracts.vault_rig import MAC_KEY, MASTER, PAN, PIN_KEY, TRACK_KEY, key_row, rig_of
 from tests.portable.plain_keys import LARGE, MIDDLE, SMALL
-from tests.toys import Inbox, World, of
-
-MASTER = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
-PIN_KEY = bytes.fromhex("1A2A3D4C5E6E708092A2B5C4D6E6F801")
-MAC_KEY = bytes.fromhex("4F5D6E7C8A9BA8B6")
-TRACK_KEY = bytes.fromhex("C1D3E3F4041626384A5B6D7C8F9EA1B0")
-PAN = "6222620000000002"
-
-
-class Chip:
-    """The reader's side of `carry`: notes the command as it came and answers at once, or when it is told to."""
-
-    def __init__(self):
-        self.got = []
-        self.given = []  # the commands themselves, as the vault keeps them
-        self.response = b"\x90\x00"
-        self.holds = False
-        self.owed = []
-
-    def carry(self, apdu, done):
-        self.got.append(bytes(apdu))
-        self.given.append(apdu)
-        self.owed.append(done)
-        if not self.holds:
-            self.answer()
-
-    def answer(self):
-        self.owed.pop(0)(self.response)
-
-
-class Rig:
-    """A vault and the stand-in keypad in front of it; tickets are numbered by `ask`."""
-
-    def begin(self):
-        self.tickets = 0
-        self.fingers = World()
-        self.keypad = keypads.StandIn(self.fingers)
-        self.chip = Chip()
-
-    def ask(self, name, *arguments):
-        self.tickets += 1
-        getattr(self.port, name)(self.tickets, *arguments)
-        return self.tickets
-
-    def answer(self, name, *arguments):
-        """(name, value) of the one answer."""
-        event = self.wait(self.ask(name, *arguments))
-        return event.name, event.value
-
-    def type(self, words):
-        """Names of keys, or digits; "00" is the key of that name."""
-        for word in words.split():
-            for key in [word] if word in KEYS else word:
-                self.keypad.tap(key)
-                self.fingers.run()
-
-    def keys_for_the_firmware(self):
-        return [event.value for event in self.fingers.events if event.name == KEY]
-
-    def secret(self, name, *arguments, keys):
-        """The last answer to an entry, and the numbers of digits told before it."""
-        ticket = self.ask(name, *arguments)
-        self.type(keys)
-        typed = []
-        while True:
-            event = self.wait(ticket)
-            if event.name != SECRET_TYPED:
-                return (event.name, event.value), typed
-            typed.append(event.value)
-
-    def load(self):
-        assert self.answer("load_keys", [key_row("pin", PIN_KEY), key_row("mac", MAC_KEY)]) == (VAULT_DONE, None)
-
-
-class DriverRig(Rig):
-    def __init__(self, folder):
-        self.begin()
-        self.folder = folder
-        self.switch_on()
-
-    def provision(self):
-        vault_software.create(self.folder, MASTER, cost=10)
-        self.restart()
-
-    def switch_on(self):
-        self.inbox = Inbox()
-        self.port = SoftwareVault(self.inbox.post, {}, self.folder, self.keypad, cost=10)
-        self.port.attach_chip(self.chip)
-        self.port.start()
-
-    def restart(self):
-        self.port.close()
-        self.switch_on()
-
-    def wait(self, ticket):
-        return self.inbox.wait(of(ticket))
-
-    def rest(self):
-        # Jobs are done in their order, so what comes before this answer is all there is.
-        done = self.ask("remove_operator", "55")
-        events = []
-        while True:
-            event = self.inbox.wait(lambda event: True)
-            if event.ticket == done:
-                return events
-            events.append(event)
-
-    def break_medium(self):
-        (self.folder / "vault.key").unlink()
-
-    def close(self):
-        self.port.close()
-
-
-class StandInRig(Rig):
-    def __init__(self):
-        self.begin()
-        self.world = World()
-        self.port = StandIn(self.world, self.keypad)
-
-    def provision(self):
-        self.port = StandIn(self.world, self.keypad, MASTER)
-        self.port.attach_chip(self.chip)
-
-    def restart(self):
-        self.port.close()
-
-    def wait(self, ticket):
-        return self.world.wait(of(ticket))
-
-    def rest(self):
-        self.world.run()
-        events, self.world.events[:] = list(self.world.events), []
-        return events
-
-    def break_medium(self):
-        self.port.full = True
-
-    def close(self):
-        self.port.close()
 
 
 @pytest.fixture(params=["driver", "stand-in"])
 def empty(request, tmp_path):
     """A device that was not provisioned."""
-    rig = DriverRig(tmp_path / "data") if request.param == "driver" else StandInRig()
+    rig = rig_of(request.param, tmp_path)
     yield rig
     rig.close()
 
@@ -177,10 +27,6 @@ def rig(empty):
 def signed_on(rig):
     rig.load()
     return rig
-
-
-def key_row(slot, key, check_value=None):
-    return slot, libcrypto.tdes_ecb_encrypt(MASTER, key), check_value or cup_keys.check_value(key)
 
 
 def clear_pin(block):
@@ -207,6 +53,12 @@ def test_a_vault_without_master_key_says_so(empty):
         ("unseal", (bytes(40),)),
         ("fingerprint", (b"data",)),
         ("enter_pin", (PAN, 4, 12)),
+        ("enter_card", ()),
+        ("enter_component", (1, 16)),
+        ("install_master", ("tdes", b"")),
+        ("enter_sim_pin", ()),
+        ("encrypt_track", ("6222620000000002=3012",)),
+        ("next_transaction", ()),
         ("verify_pin", (4, 12, "plaintext", None, b"")),
         ("enter_password", ("01", "check")),
         ("enter_password", ("01", "new")),
@@ -258,7 +110,7 @@ def test_one_wrong_check_value_keeps_all_the_old_keys(signed_on):
     "cryptogram,check_value",
     [
         (bytes(7), bytes(4)),
-        (bytes(24), bytes(4)),
+        (bytes(32), bytes(4)),
         (b"", bytes(4)),
         (bytes(16), b""),
         (bytes(16), bytes(2)),
@@ -270,8 +122,12 @@ def test_what_is_no_key_is_bad_data(rig, cryptogram, check_value):
     assert rig.answer("load_keys", [("mac", cryptogram, check_value)]) == (VAULT_REFUSED, "bad-data")
 
 
-@pytest.mark.parametrize("slots", [["master"], ["mac", "mac"], ["other"], []], ids=["master", "twice", "unknown", "none"])
-def test_a_slot_that_no_working_key_has_is_a_mistake(rig, slots):
+@pytest.mark.parametrize(
+    "slots",
+    [["transport"], ["master", "mac"], ["mac", "mac"], ["other"], []],
+    ids=["transport", "master and others", "twice", "unknown", "none"],
+)
+def test_a_slot_that_no_key_from_outside_has_is_a_mistake(rig, slots):
     with pytest.raises(ValueError):
         rig.port.load_keys(1, [key_row(slot, MAC_KEY) for slot in slots])
     with pytest.raises(ValueError):
@@ -707,6 +563,12 @@ def test_a_wiped_vault_has_nothing_left(signed_on):
         ("unseal", (sealed,)),
         ("fingerprint", (b"data",)),
         ("enter_pin", (PAN, 4, 12)),
+        ("enter_card", ()),
+        ("enter_component", (1, 16)),
+        ("install_master", ("tdes", b"")),
+        ("enter_sim_pin", ()),
+        ("encrypt_track", ("6222620000000002=3012",)),
+        ("next_transaction", ()),
         ("enter_password", ("01", "check")),
         ("enter_password", ("01", "repeat")),
         ("add_operator", ("02",)),

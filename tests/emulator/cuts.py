@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from drivers.store import SqliteStore
 from emulator.device import ON, Device
 from firmware.ledger import Ledger
+from firmware.transactions import VOID
 from tests.books import disagreements, openings
 from tests.toys import until
 
@@ -152,7 +153,7 @@ class Shop:
 
     def _voidable(self):
         with self.ledger() as (ledger, _):
-            tapped = [record for record in ledger.newest(100) if record["entry"] == "07" and not ledger.voidable(record)]
+            tapped = [record for record in ledger.newest(100) if record["entry"] == "07" and not ledger.problem(record, VOID)]
             return tapped[0]["trace"] if tapped else ""
 
     # -- power

@@ -124,7 +124,7 @@ class Till:
             2: pan, 3: "000000", 4: unionpay.amount(amount_fen), 11: self.next_trace(),
             22: unionpay.entry_mode("contactless", bool(pin)),
             23: "001", 25: "00", 49: "156", 55: self.chip(amount_fen),
-            60: unionpay.financial(unionpay.SALE, self.batch),
+            60: unionpay.financial(unionpay.SALE, self.batch, partial=False),
         }  # fmt: skip
         if pin:
             fields |= {26: "12", 52: self.pin_block(pin, pan), 53: unionpay.security(True)}
@@ -580,7 +580,7 @@ def test_rules_reach_sign_on_too():
 
 
 def test_every_rule_is_its_own_text():
-    values = {"code": "51", "seconds": "40", "digit": "3", "command": "block-card", "": ""}
+    values = {"code": "51", "seconds": "40", "digit": "3", "command": "block-card", "amount": "5.00", "": ""}
     for action, (needs, explanation) in ACTIONS.items():
         value = "11" if action == "approve" else values[needs]
         assert explanation

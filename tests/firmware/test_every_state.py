@@ -4,7 +4,7 @@ import pytest
 
 from drivers.render import Renderer
 from emulator.world import World
-from firmware import events, tasks
+from firmware import events, ports, tasks
 from firmware.draft import Draft
 from firmware.emv import ask
 from firmware.events import Event
@@ -13,7 +13,18 @@ from firmware.host.messages import card_data
 from firmware.machine import GLOBAL_MOVES, UndeclaredMove
 from firmware.states import catalogue, printing
 from firmware.tasks import Ask
-from firmware.transactions import BALANCE, SALE, VOID
+from firmware.transactions import (
+    BALANCE,
+    COMPLETE,
+    INSTALMENT,
+    MOTO,
+    OFFLINE_SALE,
+    REFERENCE,
+    REFUND,
+    SALE,
+    TIP,
+    VOID,
+)
 
 # Where a state may rest for ever: it waits for a person, or only the technician can help.
 RESTING = ("Login", "Locked", "Tampered", "Stopping", "Unprovisioned", "VaultTrouble", "PowerLow")
@@ -38,6 +49,8 @@ ANSWERS = {
     ("stripe", "activate"): [("card-swiped", text) for text in SWIPES],
     ("vault", "enter_password"): [("secret-typed", 0), ("secret-typed", 3), ("secret-stopped", "cancel")]
     + [("secret-ready", word) for word in WORDS],  # "ok" is left to the flows: the vault itself must have said it
+    ("vault", "enter_card"): [("secret-typed", 3), ("secret-ready", "6225880000000000"), ("secret-ready", "6225880000000008")]
+    + [("secret-stopped", "cancel")],
     ("vault", "enter_pin"): [("secret-typed", 2), ("secret-ready", bytes(8))]
     + [("secret-stopped", why) for why in ("cancel", "bypass")],
     ("vault", "verify_pin"): [("secret-typed", 2), ("secret-ready", 0x9000), ("secret-ready", 0x63C1)]
@@ -50,9 +63,9 @@ ANSWERS = {
     ("vault", "load_keys"): [("vault-done", None)],
     ("vault", "add_operator"): [("vault-done", None)],
     ("vault", "remove_operator"): [("vault-done", None)],
-    ("link", "connect"): [("link-up", None)]
+    ("link", "connect"): [("link-up", "ethernet")]
     + [("link-data", data) for data in (b"", b"\x00", bytes(200), b"\xff" * 3000)]
-    + [("link-down", why) for why in ("refused", "unreachable", "timeout", "name", "tls", "closed", "broken")],
+    + [("link-down", why) for why in ports.LINK_FAULTS],
     ("printer", "print"): [("print-done", None)]
     + [("print-stopped", (why, 0)) for why in ("paper-out", "cover-open", "too-hot", "silent")],
 }
@@ -162,6 +175,14 @@ def _slip(cls, world):
 
 
 # How a state of a class comes to be, where its name alone is not enough.
+def _of(row):
+    def make(cls, world, *arguments):
+        full_draft(world, row)
+        return cls(*arguments)
+
+    return make
+
+
 MAKE = {
     "Password": lambda cls, w: cls("01"),
     "OldPassword": lambda cls, w: cls("01"),
@@ -190,6 +211,16 @@ MAKE = {
     "AskSupervisor": _void,
     "FindOriginal": _void,
     "PickOriginal": _void,
+    "TypeReference": _of(REFUND),
+    "TypeCode": _of(COMPLETE),
+    "TypeDate": lambda cls, w: _of(REFUND)(cls, w, REFERENCE, "123456789012"),
+    "TypeNumber": _of(MOTO),
+    "TypeExpiry": _of(MOTO),
+    "TypeApproval": _of(OFFLINE_SALE),
+    "EnterTip": _of(TIP),
+    "PickPeriods": _of(INSTALMENT),
+    "Repeating": lambda cls, w: _of(REFUND)(cls, w, Result("repeating", "", "timeout", w.kept)),
+    "AskRest": lambda cls, w: cls(500),
     "ConfirmOriginal": _original,
     "TransactionPage": _slip,
     "Notice": lambda cls, w: cls("password.title", ("password.wrong",)),

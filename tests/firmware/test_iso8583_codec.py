@@ -199,7 +199,7 @@ def test_hosts_that_count_otherwise_are_a_row_of_the_table():
 
 
 @pytest.mark.parametrize(
-    "coding", ["", "x6", "n....6", "n6 sideways", "n", "z37", "b0", "n..100", "n.6", "n...9/8", "n6/7", "b...500 halves"]
+    "coding", ["", "y6", "x..6", "n....6", "n6 sideways", "n", "z37", "b0", "n..100", "n.6", "n...9/8", "n6/7", "b...500 halves"]
 )
 def test_a_coding_that_is_none_is_refused_when_the_codec_is_made(coding):
     with pytest.raises(ValueError):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware.iso8583 import frame
-from firmware.iso8583.frame import Deframer, FrameError
+from firmware.iso8583.frame import FRAME_LIMIT, Deframer, FrameError, Framing, framing
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 TPDU, HEADER = bytes.fromhex("6000030000"), bytes.fromhex("603100310000")
@@ -161,3 +161,107 @@ def test_whatever_comes_the_only_error_is_the_named_one():
         except FrameError:
             pass
         assert total <= 3 * len(good)
+
+
+# ---- links that look otherwise
+
+KINDS = [
+    Framing(), Framing(header_size=0), Framing(tpdu_size=0, header_size=0), Framing("ascii"), Framing("packed", 5, 0),
+    Framing("ascii", 0, 0, counts_itself=True), Framing("binary", counts_itself=True),
+]  # fmt: skip
+
+
+def frame_of(kind, body=BODY):
+    return kind.pack(TPDU[: kind.tpdu_size], HEADER[: kind.header_size], body)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [1, 3, 50, 500])
+def test_frames_of_every_kind_of_link_come_back_however_they_are_split(kind, size):
+    stream = b"".join(frame_of(kind, BODY + bytes(count)) for count in range(5))
+    deframer = kind.deframer()
+    got = []
+    for begin in range(0, len(stream), size):
+        deframer.feed(stream[begin : begin + size])
+        got += drain(deframer)
+    deframer.finish()
+    assert got == [(TPDU[: kind.tpdu_size], HEADER[: kind.header_size], BODY + bytes(count)) for count in range(5)]
+
+
+def test_the_length_is_written_as_the_link_has_it():
+    size = len(BODY)
+    assert frame_of(Framing("ascii", 0, 0)) == b"%04d" % size + BODY
+    assert frame_of(Framing("packed", 0, 0)) == bytes.fromhex("%04d" % size) + BODY
+    assert frame_of(Framing("binary", 0, 0, counts_itself=True)) == bytes((0, size + 2)) + BODY
+    assert frame_of(Framing("none", 5, 0)) == TPDU + BODY
+    assert frame_of(Framing()) == frame.pack(TPDU, HEADER, BODY)
+
+
+def test_one_whole_frame_is_unpacked_and_nothing_else_is():
+    for kind in [*KINDS, Framing("none", 5, 6)]:
+        whole = frame_of(kind)
+        assert kind.unpack(whole) == (TPDU[: kind.tpdu_size], HEADER[: kind.header_size], BODY)
+        if kind.length != "none":
+            for wrong in (whole[:-1], whole + b"0", b"", whole[:1]):
+                with pytest.raises(FrameError):
+                    kind.unpack(wrong)
+        with pytest.raises(FrameError):
+            kind.unpack(b"")
+
+
+@pytest.mark.parametrize("data", [b"00x4", b"00 4" + bytes(20), b"9999", b"0009", b"-001"])
+def test_a_length_in_characters_that_cannot_be_right_ends_the_stream(data):
+    deframer = Framing("ascii", 0, 0).deframer()
+    deframer.feed(data)
+    with pytest.raises(FrameError):
+        deframer.next()
+
+
+def test_a_packed_length_that_is_no_number_ends_the_stream():
+    deframer = Framing("packed").deframer()
+    deframer.feed(b"\x0a\x00")
+    with pytest.raises(FrameError):
+        deframer.next()
+
+
+def test_a_host_may_answer_with_the_addresses_as_they_came():
+    assert Framing().answering(b"\x60\x00\x03\x00\x01") == b"\x60\x00\x01\x00\x03"
+    assert Framing(swaps=False).answering(b"\x60\x00\x03\x00\x01") == b"\x60\x00\x03\x00\x01"
+
+
+def test_a_link_of_another_shape_is_refused():
+    for wrong in (lambda: Framing("roman"), lambda: Framing(tpdu_size=4), lambda: Framing(header_size=5)):
+        with pytest.raises(ValueError):
+            wrong()
+    with pytest.raises(ValueError):
+        Framing("none").deframer()
+    with pytest.raises(FrameError):
+        Framing(header_size=0).pack(TPDU, HEADER, BODY)
+
+
+def test_a_link_is_data():
+    made = framing({"length": "ascii", "tpdu": False, "header": False, "counts_itself": True, "swaps": False})
+    assert (made.length, made.tpdu_size, made.header_size, made.own, made.swaps) == ("ascii", 0, 0, 4, False)
+    assert framing({"header": False}).tpdu_size == 5
+    assert framing({}, Framing("packed")).length == "packed"
+
+
+def test_a_message_that_never_ends_takes_bounded_memory():
+    """Bytes that drip for ever behind the longest length, and lengths that promise more than may come."""
+    for kind in KINDS:
+        deframer = kind.deframer()
+        deframer.feed(frame_of(kind)[: kind.length_size])
+        fed = 0
+        with pytest.raises(FrameError):
+            while fed < 100 * FRAME_LIMIT:
+                deframer.feed(bytes(64))
+                fed += 64
+        assert fed <= 9 * FRAME_LIMIT
+
+
+def test_bytes_that_drip_one_by_one_make_the_same_frame():
+    deframer = Deframer()
+    for byte in frame.pack(TPDU, HEADER, BODY):
+        assert deframer.next() is None
+        deframer.feed(bytes([byte]))
+    assert drain(deframer) == [(TPDU, HEADER, BODY)]

@@ -5,14 +5,16 @@ import itertools
 import pytest
 
 from emulator.standins.store import PowerCut, StandIn
-from firmware.ledger import APPROVED, DECLINED, PHASES, REVERSED, REVERSING, SENT, Ledger, LedgerError
+from firmware.ledger import APPROVED, DECLINED, PHASES, REPEATING, REVERSED, REVERSING, SENT, Ledger, LedgerError
 from firmware.ports import StoreFull
+from firmware.transactions import VOID
 
 REPLY = {"code": "00", "reference": "123456789012", "authorisation": "654321"}
 
 
 def draft(ledger, kind="sale", fen=1234, original=0):
-    return {"kind": kind, "trace": "%06d" % ledger.next_trace(), "fen": fen, "original": original}
+    made = {"kind": kind, "trace": "%06d" % ledger.next_trace(), "fen": fen, "original": original}
+    return made | ({"of_reference": "000000000001"} if kind == "refund" else {})
 
 
 @pytest.fixture
@@ -68,16 +70,16 @@ def test_the_totals_count_what_was_approved_and_nothing_else(store, ledger):
 def test_a_void_holds_its_original_until_it_is_declined_or_reversed(ledger):
     first = sale(ledger)
     void = ledger.sent(draft(ledger, "void", original=first["id"]), 1)
-    assert ledger.voidable(ledger.get(first["id"])) == "void.already"
+    assert ledger.problem(ledger.get(first["id"]), VOID) == "void.already"
     with pytest.raises(LedgerError):
         ledger.sent(draft(ledger, "void", original=first["id"]), 1)
     ledger.unknown(void, "98")
-    assert ledger.voidable(ledger.get(first["id"])) == "void.already"
+    assert ledger.problem(ledger.get(first["id"]), VOID) == "void.already"
     ledger.reversed_(void, {"code": "00"})
-    assert ledger.voidable(ledger.get(first["id"])) == ""
+    assert ledger.problem(ledger.get(first["id"]), VOID) == ""
     second = ledger.sent(draft(ledger, "void", original=first["id"]), 1)
     ledger.approved(second, REPLY)
-    assert ledger.voidable(ledger.get(first["id"])) == "void.already"
+    assert ledger.problem(ledger.get(first["id"]), VOID) == "void.already"
 
 
 @pytest.mark.parametrize("phase,to", list(itertools.product(PHASES, PHASES)))
@@ -87,10 +89,14 @@ def test_only_the_moves_of_the_table_are_possible(ledger, phase, to):
         DECLINED: lambda r: ledger.declined(r, {}),
         REVERSING: lambda r: ledger.unknown(r, "98"),
         REVERSED: lambda r: ledger.reversed_(r, {}),
+        REPEATING: lambda r: ledger.unknown(r, "98"),
     }
-    record = ledger.sent(draft(ledger), 1)
+    repeated = REPEATING in (phase, to) and not {phase, to} & {REVERSING, REVERSED}
+    record = ledger.sent(draft(ledger, "refund" if repeated else "sale"), 1)
     if phase == REVERSED:
         acts[REVERSING](record)
+    if {phase, to} >= {REPEATING} and not repeated:
+        return  # what can be undone is never repeated, and the other way round
     if phase != SENT:
         acts[phase](record)
     if to == SENT:
@@ -193,7 +199,7 @@ def test_totals_that_are_counted_anew_leave_out_what_the_host_would_not_take(sto
 def test_an_original_that_the_host_would_not_take_is_not_undone(ledger):
     record = offline(ledger)
     ledger.told("offline", record, {"code": "14"}, False)
-    assert ledger.voidable(ledger.get(record["id"])) == "void.not_approved"
+    assert ledger.problem(ledger.get(record["id"]), VOID) == "void.not_approved"
 
 
 def test_the_last_amount_of_a_card_is_that_of_its_newest_approved_sale(ledger):
@@ -223,3 +229,67 @@ def test_sales_are_told_before_the_results_of_scripts(ledger):
     ledger.approved(scripted, REPLY)
     later = offline(ledger)
     assert [(what, one["id"]) for what, one in ledger.notices()] == [("offline", later["id"]), ("script", scripted["id"])]
+
+
+def refund(ledger, fen=300, reference="123456789012", original=0):
+    return ledger.sent(draft(ledger, "refund", fen, original) | {"of_reference": reference}, 1)
+
+
+def test_a_second_refund_waits_until_the_first_is_known(store, ledger):
+    first = refund(ledger)
+    with pytest.raises(LedgerError):
+        refund(ledger)
+    ledger.unknown(first, "98")
+    assert [one["id"] for one in Ledger(store).to_repeat()] == [first["id"]] and ledger.to_reverse() == []
+    ledger.approved(first, REPLY)
+    assert ledger.refunded("123456789012") == (0, 300)
+    ledger.declined(refund(ledger), {})
+    assert ledger.refunded("123456789012") == (0, 300) and ledger.totals()["refund"] == [1, 300]
+
+
+def test_a_sale_that_was_refunded_cannot_be_voided(ledger):
+    first = sale(ledger)
+    ledger.approved(refund(ledger, 300, first["reference"], first["id"]), {"code": "00", "reference": "900000000001"})
+    assert ledger.problem(ledger.get(first["id"]), VOID) == "void.refunded"
+    assert ledger.by_reference("123456789012")["refunded_fen"] == 300
+
+
+def test_what_changes_a_sale_stands_in_the_totals_in_its_place_until_it_is_refused(store, ledger):
+    first = sale(ledger, 1000)
+    tip = draft(ledger, "tip", 1100, first["id"])
+    ledger.offline(tip, 1)
+    assert ledger.totals() == {"sale": [0, 0], "tip": [1, 1100]} and ledger.get(first["id"])["adjusted"] == tip["id"]
+    assert ledger.problem(ledger.get(first["id"]), VOID) == "void.adjusted"
+    ledger.told("offline", tip, {"code": "05"}, False)
+    assert ledger.totals() == {"sale": [1, 1000], "tip": [0, 0]} and ledger.problem(ledger.get(first["id"]), VOID) == ""
+    assert Ledger(store).totals() == ledger.totals()
+
+
+def test_totals_are_kept_by_scheme_and_the_host_has_the_last_word(ledger):
+    ledger.approved(ledger.sent(draft(ledger) | {"scheme": "VIS"}, 1), REPLY)
+    ledger.approved(ledger.sent(draft(ledger) | {"scheme": "VIS"}, 1), REPLY | {"organisation": "CUP"})
+    assert ledger.totals_by_scheme() == {"VIS": {"sale": [1, 1234]}, "CUP": {"sale": [1, 1234]}}
+
+
+def test_a_batch_that_is_rolled_begins_empty_even_under_a_number_that_was_used(store, ledger):
+    old = sale(ledger)
+    ledger.roll([("settlements", "000001", b"{}", None)])
+    assert (ledger.batch, ledger.totals(), list(ledger.batch_records())) == ("000002", {}, [])
+    assert [one["id"] for one in ledger.batch_records("000001")] == [old["id"]] and store.get("settlements", "000001") == b"{}"
+    ledger.note(batch=1)
+    assert ledger.totals() == {} and list(ledger.batch_records()) == [] and Ledger(store).totals() == {}
+    assert ledger.problem(ledger.get(old["id"]), VOID) == "void.not_a_sale"
+
+
+def test_the_answer_to_what_is_repeated_counts_in_the_batch_of_its_own(ledger):
+    late = refund(ledger)
+    ledger.unknown(late, "98")
+    ledger.roll([])
+    ledger.approved(late, REPLY)
+    assert ledger.totals() == {} and ledger.totals("000001") == {"refund": [1, 300]}
+
+
+def test_the_batch_number_after_999999_is_1(ledger):
+    ledger.note(batch=999_999)
+    ledger.roll([])
+    assert ledger.batch == "000001"

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from drivers.render import Renderer
-from firmware import slip
+from firmware import changes, chores, fees, slip
 from firmware.emv import cvm
+from firmware.host import download as host_download
 from firmware.iso8583 import codes
 from firmware.screens import Screen
 from firmware.screens.text import en, zh
 from firmware.screens.texts import LANGUAGES, Texts
-from firmware.states import online, printing, start
+from firmware.states import download, online, printing, start
 from firmware.transactions import TABLE
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
@@ -24,14 +25,22 @@ MADE = (
     ["part.%s.bad" % part for part in start.TEST_PARTS]
     + ["part.printer.%s" % state for state in ("ok", "wait")]
     + ["state.%s" % state for state in ("ok", "wait", "none")]
-    + ["%s.%s" % (row.name, what) for row in TABLE if row.kept for what in ("what", "done", "title")]
+    + ["%s.%s" % (row.name, what) for row in TABLE if row.kept for what in ("done", "title")]
     + [row.title for row in TABLE]
-    + ["phase." + phase for phase in ("sent", "approved", "voided", "refused", "declined", "reversing", "reversed")]
+    + [row.name + ".confirm" for row in TABLE if row.undoes]
+    + ["phase." + phase for phase in ("sent", "approved", "voided", "refused", "declined", "reversing", "reversed", "repeating")]
     + ["printer.%s%s" % (do, why) for do in ("", "do.") for why in ("paper-out", "cover-open", "too-hot", "silent")]
     + ["cards.kind." + kind for kind in ("test", "live", "none")]
+    + ["download." + name for name in chores.DOWNLOADS]
+    + ["download.why." + why for why in host_download.WHY]
+    + ["todo." + name for name in chores.NOTED]
+    + ["changes.by." + who for who in changes.WHO]
+    + ["changes.name." + name for name in download.NAMED]
+    + ["fees." + method for method in fees.METHODS]
     + ["online." + stage for stage in online.PROGRESS]
     + ["document." + kind for kind in cvm.DOCUMENTS]
-    + ["trouble.money." + row.name for row in TABLE if row.kept]
+    + ["trouble.money." + (row.words or "taken") for row in TABLE if row.kept]
+    + ["trouble.%s.%s" % (what, unknown) for what in ("what", "do") for unknown in ("reverse", "repeat")]
     + ["slip." + cvm for cvm in ("cdcvm", "document")]
     + ["slip.copy." + copy for copy in slip.COPIES]
     + ["vault." + why for why in ("wiped", "broken", "unapproved")]
@@ -44,8 +53,10 @@ LONGEST = {
     "start.bad_parameter": ("pin.free_fen",),
     "start.damaged": ("0000000012",),
     "start.version": ("10.20.30", "2026-11-20"),
-    "sale.what": (MOST,),
-    "void.what": (MOST,),
+    "tip.total": (MOST,),
+    "original.typed": ("123456789012",),
+    "number.typed": (19,),
+    "periods.line": (24,),
     "amount.over": (MOST,),
     "login.version": ("10.20.30", "11-20 10:34"),
     "login.number": ("99",),
@@ -61,6 +72,11 @@ LONGEST = {
     "cards.next": ("2035-12-31",),
     "cards.applications": (64, 512),
     "cards.listed": (200_000,),
+    "download.piece": (99, 99),
+    "download.count": (999,),
+    "download.done": (999,),
+    "changes.old": ("0.50% max 20.00",),
+    "fees.cap": ("9999.99",),
     "totals.line": ("撤销", 5000),
 }
 TITLES = ("declined.title", "query.one", "totals.title")

@@ -235,7 +235,7 @@ def test_a_batch_that_is_full_takes_no_more_sales():
     counter.log_in()
     counter.sell(100)
     counter.sell(200)
-    counter.walk(("6 管理", "1"), ("笔数超限", "ENTER"), ("6 管理", None))
+    counter.walk(("6 管理", "1"), ("笔数已到上限", "ENTER"), ("6 管理", None))
 
 
 def test_the_balance_is_shown_and_never_printed(counter):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from firmware.transactions import VOID
 from tests.flows.counter import Counter, tap
 
 
@@ -58,7 +59,7 @@ def test_a_declined_sale_and_a_void_cannot_be_voided(counter):
     counter.sell(100)
     void(counter)
     to_original(counter)
-    counter.walk(("不是本批次的消费", None))
+    counter.walk(("不是可选的交易", None))
 
 
 def test_another_card_is_refused(counter):
@@ -91,7 +92,7 @@ def test_a_void_without_answer_is_reversed_and_the_sale_stands_again(counter):
     to_original(counter, trace)
     counter.walk(("确认撤销", "ENTER"), ("请挥卡", tap("debit")), ("没有收到有效应答 已冲正", "ENTER"), ("6 管理", None))
     assert counter.books_agree()
-    assert counter.terminal.ledger.voidable(counter.terminal.ledger.by_trace(trace)) == ""
+    assert counter.terminal.ledger.problem(counter.terminal.ledger.by_trace(trace), VOID) == ""
     void(counter, trace)
     assert counter.books_agree()
 
@@ -103,4 +104,4 @@ def test_a_void_that_is_unresolved_blocks_another(counter):
     counter.rules.add("always on reversal ignore")
     to_original(counter, trace)
     counter.walk(("确认撤销", "ENTER"), ("请挥卡", tap("debit")), ("交易结果未知 是否退款未知", None))
-    assert counter.terminal.ledger.voidable(counter.terminal.ledger.by_trace(trace)) == "void.already"
+    assert counter.terminal.ledger.problem(counter.terminal.ledger.by_trace(trace), VOID) == "void.already"

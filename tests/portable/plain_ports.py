@@ -98,7 +98,7 @@ class Keypad:
 
 
 class Vault:
-    """Passwords by number, three slots, and entries typed on the keypad."""
+    """Passwords by number, the keys' slots, and entries typed on the keypad."""
 
     mode = "software"
     approved = False
@@ -108,6 +108,8 @@ class Vault:
         self.state = "ready"
         self.passwords = dict(PASSWORDS)
         self.slots = {"master": bytes(16)}
+        self.components = {}
+        self.serial = 0
         self.typed = ""
         self.first = ""
         self.ticket = 0
@@ -125,11 +127,35 @@ class Vault:
             self.slots[slot] = cryptogram
         self._answer(ticket, events.VAULT_DONE, None)
 
-    def mac(self, ticket, data):
+    def mac(self, ticket, data, method="unionpay"):
         self._answer(ticket, events.VAULT_DONE, mac(data))
 
-    def check_mac(self, ticket, data, value):
+    def check_mac(self, ticket, data, value, method="unionpay"):
         self._answer(ticket, events.VAULT_DONE, mac(data) == value)
+
+    def encrypt_track(self, ticket, track):
+        self._answer(ticket, events.VAULT_DONE, track.replace("=", "D"))
+
+    def next_transaction(self, ticket):
+        if "dukpt" not in self.slots:
+            self._answer(ticket, events.VAULT_REFUSED, "no-key")
+            return
+        self.serial += 1
+        self._answer(ticket, events.VAULT_DONE, unhexlify("FFFF98765432%08X" % self.serial))
+
+    def install_master(self, ticket, cipher, expected):
+        key = digest(b"master", *[self.components[number] for number in sorted(self.components)])
+        if len(self.components) < 2 or not digest(key).startswith(expected):
+            self.components = {}
+            self._answer(ticket, events.VAULT_REFUSED, "bad-data" if expected == b"" else "check-value")
+            return
+        if expected:
+            self.slots = {"master": key}
+            self.components = {}
+        self._answer(ticket, events.VAULT_DONE, digest(key)[:4])
+
+    def drop_components(self):
+        self.components = {}
 
     def seal(self, ticket, data):
         self._answer(ticket, events.VAULT_DONE, bytes([b ^ 0x5A for b in data]))
@@ -151,7 +177,7 @@ class Vault:
         del self.passwords[operator]
         self._answer(ticket, events.VAULT_DONE, None)
 
-    def enter_pin(self, ticket, pan, minimum, maximum):
+    def enter_pin(self, ticket, pan, minimum, maximum, form="0"):
         def finish():
             if not self.typed:
                 return (events.SECRET_STOPPED, "bypass")
@@ -178,6 +204,21 @@ class Vault:
             return None
 
         self._enter(ticket, maximum, finish)
+
+    def enter_card(self, ticket):
+        self._enter(ticket, 19, lambda: None if len(self.typed) < 13 else (events.SECRET_READY, self.typed))
+
+    def enter_component(self, ticket, number, size):
+        def finish():
+            if len(self.typed) < 2 * size:
+                return None
+            self.components[number] = digest(self.typed.encode())
+            return (events.SECRET_READY, self.components[number][:4])
+
+        self._enter(ticket, 2 * size, finish)
+
+    def enter_sim_pin(self, ticket):
+        self._answer(ticket, events.SECRET_READY, "no-modem")
 
     def enter_password(self, ticket, operator, purpose):
         def finish():
