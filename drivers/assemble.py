@@ -28,7 +28,7 @@ SERVICES: dict[str, Callable[[Assembly], tuple]] = {
     "log": lambda a: (a.folder,),
 }
 FIRST = ("log", "clock", "random", "text", "store", "display", "keypad", "vault", "light", "sound", "watchdog", "link")
-LATER = ("contactless", "chip", "stripe", "printer")
+LATER = ("contactless", "chip", "stripe", "printer", "modem")
 
 
 class Assembly:
@@ -68,6 +68,8 @@ class Assembly:
             return cls(self.post, part, self.wires.gpio())
         if row.bus == "uart":
             path = self.wires.uart(part["bus"])
+            if port == "modem":  # presses its pins itself, for as long as the module wants it
+                return cls(self.post, part, path, self.wires.gpio() if {"reset", "power"} & set(part) else None)
             if "reset" in part:
                 return cls(self.post, part, path, reset_line(self.wires.gpio(), part["reset"]))
             return cls(self.post, part, path)
@@ -82,6 +84,9 @@ class Assembly:
         self._make_all(LATER)
         if "chip" in self.ports and "vault" in self.ports:
             self.ports["vault"].attach_chip(self.ports["chip"])
+        if "modem" in self.ports and "vault" in self.ports:
+            self.ports["vault"].attach_modem(self.ports["modem"])
+            self.ports["modem"].attach_vault(self.ports["vault"])
         if "modem" in self.ports and "link" in self.ports:
             self.ports["link"].attach_modem(self.ports["modem"])
         self._start(LATER)

@@ -117,13 +117,13 @@ class Channel:
     def begin(self, command: Command) -> bytes:
         """What is written to ask it. A command that was open is abandoned."""
         self.abandon()
-        self._command = command
+        self._open = command
         self._prompt = command.prompt
         return command.text.encode("ascii") + (b"" if command.secret else b"\r")
 
     def abandon(self) -> None:
         """Nobody waits for the open command any more."""
-        self._command: Command | None = None
+        self._open: Command | None = None
         self._mine = False  # the header is an answer to it
         self._prompt = self._seen = self._good = self._started = False
         self._last = ""
@@ -219,7 +219,7 @@ class Channel:
         if self._urcs and self._urcs.fullmatch(text):
             found.append((URC, text))
             return
-        command = self._command
+        command = self._open
         if command is None:
             found.append((URC, text))
             return
@@ -241,7 +241,7 @@ class Channel:
 
     def _tell(self, found, text):
         """A line of the open command, or one that nobody asked for."""
-        if self._mine and self._command:
+        if self._mine and self._open:
             self._seen = self._started = True
             found.append((LINE, text))
         else:
@@ -250,7 +250,7 @@ class Channel:
             self._mine = False
 
     def _answers(self, text):
-        command = self._command
+        command = self._open
         return bool(
             command and command.answer and (command.many or not self._seen) and re.fullmatch(command.answer, text, re.DOTALL)
         )

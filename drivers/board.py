@@ -200,7 +200,7 @@ class _Reading:
 
     def hang(self, key, part, row):
         """The part's bus is there, is of the right kind, and has room for it."""
-        if (row.bus == "gpio" or "reset" in part) and "gpio" not in self.buses:
+        if (row.bus == "gpio" or "reset" in part or "power" in part) and "gpio" not in self.buses:
             self.wrong(key, "needs the bus gpio, which is not in buses")
         if "bus" not in part:
             return

@@ -100,6 +100,13 @@ def key_rows(value):
     return "%s is missing" % ", ".join(missing) if missing else None
 
 
+def access_point(value):
+    """A check for the name of an access point; "" where the SIM says which."""
+    good = isinstance(value, str) and len(value) < 64 and value.isascii()
+    good = good and all(char.isalnum() or char in ".-_" for char in value)
+    return None if good else "%r is no access point" % (value,)
+
+
 def bearers(value):
     """A check for a tuple of bearers, each once, at least one."""
     if not isinstance(value, tuple) or not value:
@@ -128,6 +135,8 @@ def interfaces(value):
 PROFILES = ("csn-a2", "epson-tm", "generic-58", "raster-58")
 # Those of `drivers/chip.py`.
 CHIP_PROFILES = ("sec1210", "gempc-twin", "short-apdu")
+# Those of `drivers/modem_profiles.py`.
+MODEM_PROFILES = ("ec20", "ec25", "sim7600", "a7670", "air724")
 ADDRESS = whole(0x08, 0x77)
 PANEL = {"address": ADDRESS, "size": one_of((128, 64), (256, 64), (128, 128))}
 PANEL_TAKES = {"rotate": whole(0, 3), "contrast": whole(0, 255)}
@@ -150,6 +159,11 @@ ROWS = (
     Row("vault", "software", "drivers.vault_software", "SoftwareVault", "", {}, {"password_cost": whole(1, 10_000_000)}),
     Row("link", "tcp", "drivers.link", "TcpLink", "",
         {}, {"send_ms": whole(1, 600_000), "only": bearers, "interfaces": interfaces}),
+    Row("modem", "at", "drivers.modem", "AtModem", "uart",
+        {"profile": one_of(*MODEM_PROFILES)},
+        {"baud": one_of(9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600), "apn": access_point,
+         "ip": one_of("modem", "kernel"), "interface": word, "sms": one_of("pdu", "text"), "reset": pin, "power": pin,
+         "active_low": flag}),
     Row("store", "sqlite", "drivers.store", "SqliteStore", "", {}, {}),
     Row("clock", "system", "drivers.clock", "SystemClock", "", {}, {}),
     Row("random", "system", "drivers.random", "SystemRandom", "", {}, {}),

@@ -21,7 +21,8 @@ from collections.abc import Callable
 
 from drivers.libcrypto import Cipher, cleanse, xor
 
-PIN, MAC_REQUEST, MAC_RESPONSE, DATA_REQUEST, DATA_RESPONSE = "pin", "mac-request", "mac-response", "data-request", "data-response"
+PIN, MAC_REQUEST, MAC_RESPONSE = "pin", "mac-request", "mac-response"
+DATA_REQUEST, DATA_RESPONSE = "data-request", "data-response"
 USES = (PIN, MAC_REQUEST, MAC_RESPONSE, DATA_REQUEST, DATA_RESPONSE)
 
 

@@ -41,7 +41,12 @@ TRACK_METHODS = {"unionpay": False, "dukpt": True}
 
 
 def first_records(
-    master: "bytes | bytearray", random, cost: int = COST, old=(), cipher: str = "tdes", transport: "bytes | bytearray | None" = None
+    master: "bytes | bytearray",
+    random,
+    cost: int = COST,
+    old=(),
+    cipher: str = "tdes",
+    transport: "bytes | bytearray | None" = None,
 ) -> "list[tuple[str, bytearray]]":
     """The records of a device just provisioned; master and transport are keys of the cipher, a single-length one is none.
 
@@ -276,7 +281,8 @@ class KeyBox:
             raise Refused("bad-data")
         with self._guard:
             if not TRACK_METHODS[method]:
-                return _track(*self._key("track"), track)
+                kind, key = self._key("track")
+                return _track(kind, key, track)
             kind, key = self._working(dukpt.DATA_REQUEST, "tdes")
             try:
                 return _track(kind, key, track)

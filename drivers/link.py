@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SEND_MS = 10_000
 MOST_UNTAKEN = 256 * 1024
 MOST_UNHELD = 4 * MOST_UNTAKEN
-LOOK_S = 0.05  # how often a socket that is held is looked after
+LOOK_S = 0.02  # how often a socket that is held is looked after
 
 _WHERE = (("address", str), ("port", int), ("tls", bool), ("authority", str), ("connect_ms", int))
 

@@ -33,6 +33,7 @@ here, nor logged; of the SIM's number only the digits of its network are kept.
 Source: reference/hardware.md 5; 3GPP TS 27.007, 27.005.
 """
 
+import itertools
 import queue
 import re
 import threading
@@ -62,6 +63,7 @@ TIMEOUTS = 3  # streams in a row that ran out of time
 CALM_S = 600.0  # a cure that is older was for something else
 BACK_OFF_S = (0.0, 0.0, 0.0, 600.0, 1800.0, 3600.0)
 RESTART_S = 120.0
+SMS_WAIT_S = 60.0  # a message waits so long for a SIM that starts and a network that is looked for
 
 UNKNOWN: dict[str, Any] = {
     "sim": "unknown", "registered": "unknown", "dbm": None, "bars": 0, "operator": "", "technology": "", "imei": "", "iccid": "",
@@ -72,8 +74,7 @@ KEPT = ("imei", "iccid", "trouble")  # of a modem that is away
 _APN = re.compile(r"[A-Za-z0-9._-]{0,63}")
 _COUNTED = tuple({pattern for profile in PROFILES.values() for pattern in profile.family.counted})
 _PAIRED = (r"\+CMT: .*", r"\+CDS: .*", r"\+CMGR: .*", r"\+CMGL: .*")
-_URCS = r"%s|\+CMTI: .*|RING|\+CRING: .*|\+CT?Z[VUE]+: .*" % BOOT
-_DIRECT = "\n"
+_URCS = r"%s|\+CMTI: .*|RING|\+CRING: .*|\+CTZ[VE]: .*" % BOOT
 
 # CME and CMS errors that say why a SIM or a message cannot be had.
 ABSENT = (10, 13, 15)
@@ -123,10 +124,6 @@ class Answer:
         return None
 
 
-def _step(text, seconds=5.0, **more):
-    return Step(text, seconds)._replace(**more)
-
-
 def check_apn(apn: object) -> "str | None":
     """What is wrong with an access point's name, or None."""
     return None if isinstance(apn, str) and _APN.fullmatch(apn) else "%r is no access point" % (apn,)
@@ -142,7 +139,8 @@ class AtModem:
     path     the port's device
     gpio     RPi.GPIO's API, for the pins
     line     what to use instead of a `Line` on the path
-    pin_source   called once a start of the SIM: its PIN (wiped here), or None
+    pin_source   called when the SIM asks: its PIN (wiped here), or None; not again once that was wrong
+    pin_refused  called when it was wrong
     fault    the kind of the last error that nobody foresaw, or None
     """
 
@@ -164,6 +162,7 @@ class AtModem:
         self.state = "starting"
         self.fault: str | None = None
         self.pin_source = pin_source
+        self.pin_refused: Callable[[], None] | None = None
         self._post, self._gpio = post, gpio
         self._profile: Profile = PROFILES[part["profile"]]
         self._baud = self._board_baud = part.get("baud", BAUD)
@@ -202,7 +201,9 @@ class AtModem:
         self._renewed_at = self._radio_at = -CALM_S
         self._restarts_done = 0
         self._restarted_at = 0.0
-        self._pin_tried = False
+        self._gone_since: float | None = None
+        self._pin_refused = False  # or it is being tried
+        self._board_speed_tried = False
         self._switched = False  # to an interface of the kernel, by this run
         self._clean = False  # no sockets of an earlier run in the modem
         self._restarts: list[tuple[int, float]] = []
@@ -217,6 +218,10 @@ class AtModem:
     def start(self) -> None:
         """Begins to open the modem; PART tells how that went."""
         self._thread.start()
+
+    def attach_vault(self, vault: Any) -> None:
+        """Where the PIN of the SIM is kept: `sim_pin()`, and `drop_sim_pin()` when it was wrong."""
+        self.pin_source, self.pin_refused = vault.sim_pin, vault.drop_sim_pin
 
     def close(self) -> None:
         """No more events; streams end without a word."""
@@ -313,6 +318,8 @@ class AtModem:
                 self._lost("failed")
             except LineError as error:
                 self._lost("gone" if error.gone else "failed")
+                if self._gone_since is None:
+                    self._gone_since = self._line.now()
                 self._away(self.retry_s[min(failures, len(self.retry_s) - 1)])
                 failures += 1
             except Exception as error:  # noqa: BLE001 - nothing that a wire says may end this thread
@@ -332,16 +339,20 @@ class AtModem:
         self._regs, self._mcc_mnc, self._clean = {}, None, False
         self._deact = self._quiet = False
         self._rung = SPEAK
-        self._pin_tried = self._pin_tried and self._facts["sim"] in ("pin", "puk")
         self._know(**{name: value for name, value in UNKNOWN.items() if name not in KEPT})
         self._state(state)
 
     def _away(self, seconds):
         """The port is away: requests are answered, and later it is tried again."""
         self._line.close()
-        end = self._line.now() + seconds
+        end = self._in(seconds)
         while not self._closing and self._line.now() < end:
             self._refuse()
+            if self._pins and self._gone_since is not None:
+                long = self._line.now() - self._gone_since >= SILENT_S
+                if (self._restart_wanted or long) and self._may_restart():
+                    self._restart_wanted, self._gone_since = False, self._line.now()
+                    self._press_pins()
             self._line.wait(end)
 
     def _rest(self, seconds):
@@ -354,7 +365,7 @@ class AtModem:
         """Waits once, hears what came, looks at deadlines."""
         self._take_requests()
         self._check()
-        times = [until] + [one for one in (self._sockets.next_due(), *[end for _, end in self._restarts]) if one is not None]
+        times = [until, *self._sockets.deadlines(), *[end for _, end in self._restarts]]
         if self._channel.owing:
             times.append(self._heard_at + GAP_S)
         self._line.wait(min(times))
@@ -451,13 +462,12 @@ class AtModem:
             self._settle(step.settle_s)
         return answer
 
-    def _say(self, text, seconds=5.0, answer=None, **more):
+    def _say(self, text, seconds=5.0, answer=None):
         """A command without a table -> Answer or None."""
-        return self.ask(_step(text, seconds, answer=answer, **more))
+        return self.ask(Step(text, seconds, answer))
 
     def _exchange(self, asked, seconds, data=None, rest=b""):
         """One command -> Answer, or None when the time is over. rest: what a secret command goes on with."""
-        self._line.wait(self._line.now())
         stale = self._line.read()
         for what, value in self._channel.feed(stale) if stale else ():
             self._heard(what, value)
@@ -533,16 +543,16 @@ class AtModem:
             pass
         elif re.match(facts.UNASKED, line):
             self._registration(line)
-        elif line.startswith("+CPIN:"):
+        elif line.startswith(("+CPIN:", "+SIMCARD:")):
             if self._rung == SIM or (self._rung != SPEAK and "READY" not in line.replace("NOT READY", "")):
                 self._rung, self._due = SIM, self._line.now()
         elif line.startswith("+CMTI:"):
             place = at.fields(line)[-1]
             if place.isdigit() and len(place) < 6:
                 self._stored.append(int(place))
-        elif line.startswith("+CMT:") and _DIRECT in line:
+        elif line.startswith("+CMT:") and "\n" in line:
             self._direct(line)
-        elif re.match(r"\+C(?:TZV|TZE|TZU):", line):
+        elif line.startswith(("+CTZV:", "+CTZE:")):
             self._clock_due = 0.0
 
     # Bring-up.
@@ -551,6 +561,7 @@ class AtModem:
         """From a port to a modem that speaks and is as we want it."""
         self._booting = True
         self._speak()
+        self._gone_since = None
         self._booting = self._again = False
         self._say("ATE0")
         self._quiet = True
@@ -580,46 +591,49 @@ class AtModem:
         """AT until it is answered, at any speed. Raises LineError when there is no port."""
         since = self._line.now()
         restart_due = since + SILENT_S
-        others = [baud for baud in (self._board_baud, *BAUDS) if baud != self._baud]
+        # One of the other speeds in turn: a module that finds the speed by itself is not to be confused.
+        others = itertools.cycle([baud for baud in dict.fromkeys((self._board_baud, *BAUDS)) if baud != self._baud])
         while True:
-            for baud in (self._baud, self._baud, *dict.fromkeys(others)):
-                self._line.open(baud)
-                self._channel.forget()
-                for _ in range(2):
-                    answer = self._exchange(at.Command("AT"), 0.5)
-                    if answer is not None and answer.ok:
-                        self._settle(QUIET_S)
-                        self._spoken(baud)
-                        return
+            for baud, tries in ((self._baud, 4), (next(others), 2)):
+                if self._answers_at(baud, tries):
+                    self._baud = baud
+                    self._to_board_speed()
+                    return
             self._refuse()
-            if self._line.now() - since >= self.speak_s:
+            now = self._line.now()
+            if now - since >= self.speak_s:
                 self._state("failed")
-            if self._restart_wanted or self._line.now() >= restart_due:
+            if self._restart_wanted or now >= restart_due:
                 self._restart_wanted = False
+                restart_due = now + SILENT_S
                 if self._pins and self._may_restart():
                     self._press_pins()
-                    self._rest(2.0)
-                restart_due = self._line.now() + SILENT_S
             elif self.state == "failed":
                 self._rest(2.0)
 
-    def _spoken(self, baud):
-        """It speaks; at the speed that the board wants, if it can be told to."""
-        self._baud = baud
-        if baud == self._board_baud:
+    def _answers_at(self, baud, tries=2):
+        self._line.open(baud)
+        self._channel.forget()
+        for _ in range(tries):
+            answer = self._exchange(at.Command("AT"), 0.5)
+            if answer is not None and answer.ok:
+                self._settle(QUIET_S)
+                return True
+        return False
+
+    def _to_board_speed(self):
+        """To the speed that the board wants, if the module can be told to; tried once."""
+        found = self._baud
+        if found == self._board_baud or self._board_speed_tried:
             return
+        self._board_speed_tried = True
         answer = self._exchange(at.Command("AT+IPR=%d" % self._board_baud), 2.0)
         if answer is not None and answer.ok:
-            for speed in (self._board_baud, baud):
-                self._line.open(speed)
-                self._rest(0.1)
-                for _ in range(2):
-                    answer = self._exchange(at.Command("AT"), 0.5)
-                    if answer is not None and answer.ok:
-                        self._baud = speed
-                        self._settle(QUIET_S)
-                        return
-            raise _Silent
+            self._baud = self._board_baud
+            if not self._answers_at(self._board_baud):
+                self._baud = found
+                if not self._answers_at(found):
+                    raise _Silent
 
     def _advance(self):
         """One step on the ladder."""
@@ -637,34 +651,35 @@ class AtModem:
         word = at.fields(answer.lines[0])[0].upper() if answer is not None and answer.lines else ""
         if word == "READY":
             self._know(sim="ready")
-            self._pin_tried = False
+            self._pin_refused = False
             return self._sim_ready()
         if word in ("SIM PIN", "SIM PUK"):
             self._know(sim="pin" if word == "SIM PIN" else "puk")
-            if word == "SIM PIN" and not self._pin_tried:
-                return self._pin_by_itself()
+            if word == "SIM PIN" and not self._pin_refused:
+                self._pin_by_itself()
+                return self._in(0.5 if self._facts["sim"] != "pin" else 30.0)
             return self._in(30.0)
         code = answer.code if answer is not None else None
         if code == 11 or code == 12:
             self._know(sim="pin" if code == 11 else "puk")
         elif code in ABSENT or word in ("NOT INSERTED", "SIM REMOVED", "NOT READY"):
-            self._know(sim="absent", iccid="")
-            self._pin_tried = False
+            self._sockets.lose()
+            self._know(sim="absent", iccid="", address="")
+            self._clean = False
         return self._in(1.0 if code == 14 else 5.0)
 
     def _pin_by_itself(self):
-        self._pin_tried = True
         tries = self._profile.tries
         if tries is not None:
             answer = self.ask(tries)
             left = answer.match(tries.answer) if answer is not None else None
             if left and int(left["tries"]) < 2:
-                return self._in(30.0)  # the last try is a person's
+                return  # the last try is a person's
         pin = self.pin_source() if self.pin_source is not None else None
-        if pin is None:
-            return self._in(30.0)
-        self._give_pin(pin)
-        return self._in(0.5 if self._facts["sim"] != "pin" else 30.0)
+        if pin is not None:
+            self._pin_refused = True  # until the SIM is ready
+            if self._give_pin(pin) == "wrong" and self.pin_refused is not None:
+                self.pin_refused()
 
     def _give_pin(self, pin):
         """-> "right", "wrong", "no-modem"; wipes it. What the SIM wants afterwards decides when the answer does not."""
@@ -682,7 +697,7 @@ class AtModem:
             self._know(sim="unknown")
             self._due = self._in(0.5)
             return "right"
-        self._pin_tried = True
+        self._pin_refused = True
         wrong = answer is not None and answer.code in (11, 12, 16)
         wants = self._say("AT+CPIN?", 5.0, r"\+CPIN: ?.*")
         word = at.fields(wants.lines[0])[0].upper() if wants is not None and wants.lines else ""
@@ -876,7 +891,7 @@ class AtModem:
         """Of the context; "" when there is none."""
         step = self._profile.family.address
         if self._kernel:
-            step = _step("AT+CGPADDR=1", answer=r'\+CGPADDR: ?1,"?(?P<address>\d{1,3}(?:\.\d{1,3}){3})"?.*')
+            step = Step("AT+CGPADDR=1", 5.0, r'\+CGPADDR: ?1,"?(?P<address>\d{1,3}(?:\.\d{1,3}){3})"?.*')
         answer = self.ask(step)
         if answer is None or not answer.ok:
             return ""
@@ -946,20 +961,21 @@ class AtModem:
             self._cured = -1
         level = min(max(self._fix, self._cured + 1), len(CURES) - 1)
         self._fix = -1
+        wait_s = 1.0
         if CURES[level] in ("reset", "power") and not self._may_restart():
-            level = CURES.index("context")
+            level, wait_s = CURES.index("context"), 30.0  # not yet: the mild one meanwhile
         else:
             self._cured, self._cured_at = level, now
         self._know(trouble=CURES[level])
         {
             "socket": lambda: None,
-            "context": self._renew_context,
+            "context": lambda: self._renew_context(wait_s),
             "radio": self._cycle_radio,
             "reset": self._reset_module,
             "power": self._power_module,
         }[CURES[level]]()
 
-    def _renew_context(self):
+    def _renew_context(self, wait_s=0.0):
         self._renew = self._deact = False
         self._sockets.lose()
         self._know(address="")
@@ -967,7 +983,7 @@ class AtModem:
             if not self._kernel:
                 self._detach()
             self._clean = True
-            self._rung, self._due = ATTACH, self._line.now()
+            self._rung, self._due = ATTACH, self._in(wait_s)
 
     def _cycle_radio(self):
         self._sockets.lose()
@@ -1014,15 +1030,14 @@ class AtModem:
         raise _Again
 
     def _press_pins(self):
-        self._booting = True
+        """RESET, or PWRKEY where that is all there is. Whatever the line says meanwhile is read later."""
         for name, seconds in (("reset", self._profile.reset_s), ("power", self._profile.power_s)):
             if name in self._pins and self._gpio is not None:
-                pin = self._pins[name]
-                self._gpio.output(pin, self._pressed)
-                try:
-                    self._rest(seconds)
-                finally:
-                    self._gpio.output(pin, not self._pressed)
+                self._gpio.output(self._pins[name], self._pressed)
+                end = self._in(seconds)
+                while self._line.now() < end and not self._closing:
+                    self._line.wait(end)
+                self._gpio.output(self._pins[name], not self._pressed)
                 return
 
     # Up and about.
@@ -1054,7 +1069,7 @@ class AtModem:
                 self._turn(self._next())
 
     def _next(self):
-        times = [self._due, self._poll_due]
+        times = [self._due, self._poll_due, *self._sockets.dues()]
         if self._list_due is not None:
             times.append(self._list_due)
         waiting = self._joiner.next_due
@@ -1089,13 +1104,14 @@ class AtModem:
         self._list_due = self._line.now()
 
     def _queue_sms(self, ticket, number, text, parts):
-        self._outgoing.append({"ticket": ticket, "number": number, "text": text, "parts": parts, "begun": False})
+        message = {"ticket": ticket, "number": number, "text": text, "parts": parts, "begun": False}
+        message["until"] = self._in(SMS_WAIT_S)
+        self._outgoing.append(message)
 
     def _message(self):
         """One thing about messages -> whether there was one."""
         now = self._line.now()
-        if self._outgoing:
-            self._send_part()
+        if self._outgoing and self._send_part():
             return True
         if self._facts["sim"] != "ready":
             return False
@@ -1110,15 +1126,18 @@ class AtModem:
         return bool(late)
 
     def _send_part(self):
+        """-> False when it has to wait."""
         message = self._outgoing[0]
+        why = self._sms_hindrance()
+        if why is not None and self._line.now() < message["until"] and self._starting():
+            return False
         if not self._pdu and not message["begun"]:
             message["parts"] = [(None, sms.ucs2(text)) for text in sms.texts(message["text"])]
         message["begun"] = True
-        why = self._sms_hindrance()
         if why is None:
             length, body = message["parts"][0]
             to = str(length) if length is not None else '"%s"' % sms.ucs2(message["number"])
-            step = _step("AT+CMGS=" + to, 60.0, answer=r"\+CMGS: ?\d+.*")
+            step = Step("AT+CMGS=" + to, 60.0, r"\+CMGS: ?\d+.*")
             answer = self.ask(step, data=body.encode("ascii") + b"\x1a")
             if answer is None:
                 why = "timeout"
@@ -1129,6 +1148,11 @@ class AtModem:
         if why is not None or not message["parts"]:
             self._outgoing.pop(0)
             self._tell(*((MODEM_DONE, message["ticket"], None) if why is None else (MODEM_FAILED, message["ticket"], why)))
+        return True
+
+    def _starting(self):
+        """Whether there may be a SIM and a network soon."""
+        return self._facts["sim"] == "unknown" or self._facts["sim"] == "ready" and self._rung in (SIM, NETWORK_RUNG)
 
     def _sms_hindrance(self):
         if self._facts["sim"] != "ready":
@@ -1148,7 +1172,9 @@ class AtModem:
     def _fetch_all(self):
         self._list_due = None
         text = "AT+CMGL=4" if self._pdu else 'AT+CMGL="ALL"'
-        answer = self._say(text, 30.0, r"\+CMGL: .*", many=True)
+        answer = self._exchange(at.Command(text, r"\+CMGL: .*", many=True), 30.0)
+        if answer is None:
+            self._resync(None)
         if answer is None or not answer.ok:
             self._list_due = self._in(30.0)
             return

@@ -15,19 +15,25 @@ from collections import namedtuple
 from drivers.at import fields
 
 # What the registration's number means (27.007); 6 and 7 are registered for messages only, 8 for emergencies.
-STATS = {0: "off", 1: "home", 2: "searching", 3: "denied", 4: "unknown", 5: "roaming", 6: "searching", 7: "searching"}
-STATS.update({8: "off", 9: "home", 10: "roaming"})
-TECHNOLOGIES = {0: "2G", 1: "2G", 3: "2G", 2: "3G", 4: "3G", 5: "3G", 6: "3G", 7: "4G", 9: "4G", 10: "4G", 11: "4G", 12: "4G", 13: "4G"}
+STATS = {
+    0: "off", 1: "home", 2: "searching", 3: "denied", 4: "unknown", 5: "roaming", 6: "searching", 7: "searching", 8: "off",
+    9: "home", 10: "roaming",
+}  # fmt: skip
+TECHNOLOGIES = {
+    0: "2G", 1: "2G", 2: "3G", 3: "2G", 4: "3G", 5: "3G", 6: "3G", 7: "4G", 9: "4G", 10: "4G", 11: "4G", 12: "4G", 13: "4G",
+}  # fmt: skip
 
 # At least so many dBm are so many bars: of the carrier (CSQ), and of LTE's reference signal (CESQ).
-BARS = ((-73, 4), (-85, 3), (-97, 2), (-109, 1))
+BARS = ((-75, 4), (-85, 3), (-95, 2), (-105, 1))
 LTE_BARS = ((-85, 4), (-95, 3), (-105, 2), (-115, 1))
 
 EARLIEST = 2024  # a year before it is the clock of a modem that was told nothing
 
 Registration = namedtuple("Registration", ("kind", "stat", "area", "cell", "technology"))
-Registration.__doc__ = """kind: "" circuit, "G" packet, "E" LTE; stat: of STATS' numbers; area, cell: hexadecimal or ""; technology or ""
-"""
+Registration.__doc__ = (
+    """kind: "" circuit, "G" packet, "E" LTE; stat: a number of STATS; area, cell: hexadecimal or ""; technology: "4G" ... or """
+    ""
+)
 
 ASKED = r"\+C%sREG: ?\d,\d{1,2}(?:,.*)?"
 UNASKED = r"\+C[GE]?REG: ?\d{1,2}(?:,(?:\"|[0-9A-Fa-f]{3,}).*)?"

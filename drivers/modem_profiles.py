@@ -24,11 +24,23 @@ manual. Not tried on a real modem.
 """
 
 from collections import namedtuple
+from typing import NamedTuple
 
 from drivers.at import Command
 
-Step = namedtuple("Step", ("text", "seconds", "answer", "success", "failure", "late", "lenient", "settle_s"))
-Step.__new__.__defaults__ = (5.0, None, "OK", None, False, False, 0.0)
+
+class Step(NamedTuple):
+    """A command; see the module."""
+
+    text: str
+    seconds: float = 5.0
+    answer: "str | None" = None
+    success: str = "OK"
+    failure: "str | None" = None
+    late: bool = False
+    lenient: bool = False
+    settle_s: float = 0.0
+
 
 Family = namedtuple(
     "Family",
@@ -125,7 +137,7 @@ SIMCOM = Family(
         "1": ("no-network", "context"),
         "2": ("no-network", "context"),
         "3": ("unreachable", "host"),
-        "5": ("unreachable", "socket"),
+        "5": ("refused", "host"),  # also said of the modem's own trouble
         "6": ("unreachable", "socket"),
         "8": ("unreachable", "socket"),
         "9": ("unreachable", "socket"),
@@ -148,9 +160,7 @@ LUAT = Family(
     resolve=Step('AT+CDNSGIP="{host}"', 10.0),
     open=Step('AT+CIPSTART={id},"TCP","{host}",{port}', 10.0),
     why=None,
-    send=Step(
-        "AT+CIPSEND={id},{n}", 20.0, None, r"DATA ACCEPT: ?{id},(?P<accepted>\d+)|{id}, ?SEND OK", r"{id}, ?SEND FAIL"
-    ),
+    send=Step("AT+CIPSEND={id},{n}", 20.0, None, r"DATA ACCEPT: ?{id},(?P<accepted>\d+)|{id}, ?SEND OK", r"{id}, ?SEND FAIL"),
     busy=None,
     read=None,
     rest=False,
@@ -197,13 +207,13 @@ _ECM = (Step('AT+QCFG="usbnet"', 5.0, r'\+QCFG: ?"usbnet",(?P<mode>\d+)'), "1", 
 ICCID = r'(?:\+[A-Z]*ICCID:|\+Q?CCID:)? ?"?(?P<iccid>\d{18,20}[0-9A-Fa-f]?)"?'
 
 _EC2X = Profile(QUECTEL, 11, 1460, 1500, "AT+QCCID", _QLTS, _QPINC, _QENG, _ECM, 0.3, 0.7, 15.0)
-_SIM7600 = Profile(SIMCOM, 10, 1500, 1500, "AT+CICCID", _CCLK, _SPIC, _CPSI, None, 0.3, 3.0, 20.0)
+_SIM7600 = Profile(SIMCOM, 10, 1460, 1500, "AT+CICCID", _CCLK, _SPIC, _CPSI, None, 0.3, 3.0, 20.0)
 
 PROFILES = {
     "ec20": _EC2X,
     "ec25": _EC2X._replace(sockets=12),
     "sim7600": _SIM7600,
-    "a7670": _SIM7600._replace(chunk=1460, reset_s=2.5, power_s=3.0),
+    "a7670": _SIM7600._replace(reset_s=2.5, power_s=3.0),
     "air724": Profile(LUAT, 6, 1460, 1460, "AT+CCID", _CCLK, None, None, None, 0.3, 2.0, 15.0),
 }
 

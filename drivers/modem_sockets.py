@@ -97,12 +97,14 @@ class Sockets:
         """Whether any is."""
         return any(socket.state == UP for socket in self.all)
 
-    def next_due(self) -> "float | None":
-        """When `expire` or `work` has something to do, at the latest."""
-        times = [socket.deadline for socket in self.all if socket.state in (WAITING, NAMING, OPENING)]
-        times += [socket.send_at for socket in self.all if socket.state == UP and socket.outbox]
-        times += [socket.step_at + NAME_S for socket in self.all if socket.state == NAMING]
-        return min(times, default=None)
+    def deadlines(self) -> "list[float]":
+        """When `expire` has something to do."""
+        return [socket.deadline for socket in self.all if socket.state in (WAITING, NAMING, OPENING)]
+
+    def dues(self) -> "list[float]":
+        """When `work` has something to do that nothing else announces."""
+        times = [socket.send_at for socket in self.all if socket.state == UP and socket.full_since is not None]
+        return times + [socket.step_at + NAME_S for socket in self.all if socket.state == NAMING]
 
     def expire(self) -> None:
         """Deadlines; also while a command is under way."""

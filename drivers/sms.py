@@ -38,9 +38,12 @@ MOST_PARTS = 255
 LONGEST_PDU = 200  # bytes; a DELIVER is at most 176 with its service centre
 _DIGITS = "0123456789*#abc"
 _NUMBER = re.compile(r"\+?[0-9*#]{1,20}")
+_WRITTEN = re.compile(
+    "[\\n\\r -~\xa0-\xff\u2000-\u22ff\u2460-\u27bf\u3000-\u9fff\uf900-\ufaff\ufe30-\uffef\U0001f300-\U0003ffff]"
+)
 
 Message = namedtuple("Message", ("sender", "stamp", "text", "part"))
-Message.__doc__ = """One that came. stamp: "YYYYMMDDhhmmss" by the service centre's clock, or ""; part: (reference, of, number) or None"""
+Message.__doc__ = """One that came. stamp: "YYYYMMDDhhmmss" by the centre's clock, or ""; part: (reference, of, number) or None"""
 
 
 class SmsError(ValueError):
@@ -182,10 +185,12 @@ def ucs2(text: str) -> str:
 
 
 def from_ucs2(text: str) -> str:
-    """What the hexadecimal says; what is none is taken as it stands: some firmware gives plain text all the same."""
-    if len(text) % 4 or not re.fullmatch(r"[0-9A-Fa-f]*", text):
+    """What the hexadecimal says. What is none, and what would be no text that people write here, is taken as it stands:
+    some firmware gives plain text all the same, and "1234" is no Ethiopic."""
+    if not text or len(text) % 4 or not re.fullmatch(r"[0-9A-Fa-f]*", text):
         return text
-    return bytes.fromhex(text).decode("utf-16-be", "replace")
+    told = bytes.fromhex(text).decode("utf-16-be", "replace")
+    return told if all(_WRITTEN.match(char) for char in told) else text
 
 
 # In.

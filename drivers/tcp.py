@@ -32,7 +32,7 @@ RESOLVERS = 8  # names looked up at a time: a resolver that hangs must not gathe
 
 _WHY = {
     errno.ECONNREFUSED: "refused",
-    errno.ECONNRESET: "refused",
+    errno.ECONNRESET: "broken",  # it stood, for a moment
     errno.ETIMEDOUT: "timeout",
 }  # every other errno while connecting: unreachable
 

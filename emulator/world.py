@@ -40,6 +40,7 @@ from firmware.runtime import ClockWatch
 from firmware.screens import Screen
 from firmware.states import catalogue
 from firmware.terminal import Terminal
+from firmware.transactions import BY_NAME
 
 START_S = 1_795_142_040  # 2026-11-20 02:34 UTC, 10:34 in China
 HOST = ("10.0.0.1", 8583)
@@ -313,14 +314,16 @@ class World:
         """Whether terminal and bank, to the fen, have the same standing transactions, and none is open."""
         assert self.terminal is not None, "the power is off"
         ledger = self.terminal.ledger
-        if ledger.to_reverse() or ledger.notices():
+        if ledger.to_reverse() or ledger.to_repeat() or ledger.notices():
             return False
         approved = [one for one in ledger.newest(100_000) if one["phase"] == "approved" and "refused" not in one]
-        voids = {one["id"]: one["original"] for one in approved if one["kind"] == "void"}
-        held = {one["void"]: one["id"] for one in approved if one["kind"] == "sale" and one.get("void")}
-        if voids != held:
+        undone = {one["id"]: one["original"] for one in approved if BY_NAME[one["kind"]].holds == "void" and one["original"]}
+        held = {one["void"]: one["id"] for one in approved if one.get("void")}
+        if undone != held:
             return False
         ours = [
-            (one["batch"], one["trace"], one["fen"]) for one in approved if one["kind"] == "sale" and not one.get("void")
+            (one["batch"], one["trace"], one["kind"], one["fen"])
+            for one in approved
+            if not (one.get("void") or one.get("adjusted") or one.get("completed"))
         ]
-        return sorted(ours) == sorted(self.bank.standing(TERMINAL)) and self.bank.balanced()
+        return sorted(ours) == sorted(self.bank.standing_all(TERMINAL)) and self.bank.balanced()

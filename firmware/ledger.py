@@ -369,6 +369,8 @@ class Ledger:
         if row.name == "preauth-add" and original is not None:
             original["added_fen"] = original.get("added_fen", 0) + record["fen"]
             rows.append(self._row(original))
+        if row.name == "complete-void" and original is not None:
+            rows += self._free(original)  # what was held may be taken once more
         if row.holds == REFUND:
             rows.append(self._refund_row(record, 0, self.refunded(record["of_reference"])[1] + record["fen"]))
             if original is not None:

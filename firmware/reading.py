@@ -244,7 +244,7 @@ class _Reading:
         kernel = self.contact.insert(self.settings, terminal.emv_request(draft))
         step = yield from talk.go(kernel, None)
         ended: Any
-        if isinstance(step, ask.GoOnline) or step.status == APPROVED:
+        if isinstance(step, ask.GoOnline) or step.status in (APPROVED, ONLINE):
             outcome = step.outcome if isinstance(step, ask.GoOnline) else step
             if draft.original_pan and outcome.pan != draft.original_pan:
                 ended = Trouble("other-card")

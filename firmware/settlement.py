@@ -72,7 +72,7 @@ NEW = (
     ("left", None),  # numbers of the records that were open when a supervisor closed it
     ("slip", True),  # it is still to be printed
 )
-REASONS = 5
+REASONS = 4
 LATE_S = 6 * 3600  # by so much may the settlement by the clock be late: then it waits for the next day
 
 

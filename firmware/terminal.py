@@ -292,6 +292,7 @@ class Terminal:
 
             self._torn = Torn()
         request.torn = self._torn
+        request.number_only = draft.row.card == "number"
         return request
 
     def can_keep(self) -> bool:
@@ -341,7 +342,8 @@ class Terminal:
 
     def chores_behind(self) -> None:
         """Does what the host has asked for, where nobody waits for it; looks once a power-on for parameters that others set."""
-        if self._going_on(self._doing) or self.draft is not None or self.vault.state != "ready":
+        busy = self._going_on(self._doing) or self.draft is not None or self.settlement.running is not None
+        if busy or self.vault.state != "ready":
             return
         from firmware.host import download  # nothing of it is needed for the first page
 

@@ -65,7 +65,8 @@ CREATE INDEX IF NOT EXISTS by_expiry ON holds (pan, expires_s) WHERE state = 'ap
 CREATE TABLE IF NOT EXISTS postings (
     id INTEGER PRIMARY KEY, transaction_id INTEGER NOT NULL, account TEXT NOT NULL, amount_fen INTEGER NOT NULL
 );
-CREATE INDEX IF NOT EXISTS by_account ON postings (account);
+DROP INDEX IF EXISTS by_account;
+CREATE INDEX IF NOT EXISTS by_account_in_order ON postings (account, transaction_id);
 CREATE INDEX IF NOT EXISTS by_transaction ON postings (transaction_id);
 CREATE TABLE IF NOT EXISTS notices (
     id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, terminal TEXT NOT NULL, batch TEXT NOT NULL, trace TEXT NOT NULL,
@@ -214,7 +215,7 @@ class Books(Statements):
             row = self._db.execute("SELECT * FROM terminals WHERE number = ?", (number,)).fetchone()
             if row is None:
                 return None
-            found = Terminal(*row[:10], self._profile(row[10]))
+            found = Terminal._make((*row[:10], self._profile(row[10])))
             if len(self._terminals) >= TERMINALS_KEPT:
                 self._terminals.clear()
             self._terminals[number] = found

@@ -80,7 +80,7 @@ class Cards:
         track = request.fields.get(35, "")
         if track and request.fields.get(53, "")[2:3] == "1" and request.keys and request.keys.track:
             try:
-                track = self._engine.clear_track(request.keys.track, track, request.keys.cipher)
+                track = self._engine.clear_track(request.keys.track.value, track)
             except (ValueError, CryptoError):  # what is no hexadecimal was no track either
                 return ""
         return track.replace("=", "D")
@@ -122,10 +122,12 @@ class Cards:
         wrong = card["wrong_pins"]
         if wrong >= PIN_TRIES:
             return "75"
-        keys = request.keys
+        key = request.keys.pin
+        if key is None:
+            return "99"
         with_pan = request.fields.get(53, "2")[:1] != "1"
         try:
-            pin = self._engine.pin(keys.pin, block, request.pan, terminal.profile.pin_form, keys.cipher, with_pan)
+            pin = self._engine.pin(key.value, block, request.pan, terminal.profile.pin_form, key.cipher, with_pan)
         except PinFormat:
             return "99"
         if hmac.compare_digest(pin, card["pin"]):

@@ -13,7 +13,7 @@
     PIN 3      3 for 0, and digits A to F at random for F
     PIN 4      4, length, PIN, A to 16 digits, 16 at random; enciphered, exclusive or with the block of the card number,
                enciphered again. AES
-    track      the 16 digits that end one byte before the last byte, enciphered; shorter tracks have F in front
+    track      the 16 digits that end one byte before the last byte, triple DES; shorter tracks have F in front
 
     DUKPT      the key of a message from the base key and the key serial number that came with it, bit by bit of its counter
 
@@ -30,19 +30,27 @@ KEEP = 8192  # key schedules: those of the terminals that are at work
 BLOCK = {"tdes": 8, "aes": 16, "sm4": 16}
 TRACK_DIGITS = 16
 PIN_SIZES = range(4, 13)
+# Of keys that AES DUKPT derives: ANSI X9.24-3 table 5.
+ALGORITHMS = {("tdes", 16): b"\0\0", ("aes", 16): b"\0\2", ("aes", 24): b"\0\3", ("aes", 32): b"\0\4"}
+
+
+class Key(NamedTuple):
+    """A key and the cipher that it is for. Its text does not show it."""
+
+    cipher: str
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"<Key {self.cipher}>"
 
 
 class KeySet(NamedTuple):
-    """What the host uses for one message; None for a key that is not there. Its text shows no key."""
+    """What the host uses for one message; None for what there is no key for."""
 
-    cipher: str
-    pin: "bytes | None"
-    mac: bytes
-    reply_mac: bytes
-    track: "bytes | None"
-
-    def __repr__(self) -> str:
-        return f"<KeySet {self.cipher}>"
+    pin: "Key | None"
+    mac: "Key"
+    reply_mac: "Key"
+    track: "Key | None"
 
 
 class PinFormat(ValueError):
@@ -129,11 +137,9 @@ class Engine:
     # PIN
 
     def pin(
-        self, key: "bytes | None", block: bytes, pan: str, form: str = "0", cipher: str = "tdes", with_pan: bool = True
+        self, key: bytes, block: bytes, pan: str, form: str = "0", cipher: str = "tdes", with_pan: bool = True
     ) -> str:  # fmt: skip
         """The PIN in an enciphered block. with_pan False: the card number's part is zero. Raises PinFormat."""
-        if key is None:
-            raise PinFormat("no key for it")
         try:
             clear = self._pin_field(key, block, pan if with_pan else "0", form, cipher)
         except (CryptoError, ValueError):
@@ -157,21 +163,25 @@ class Engine:
 
     # Tracks
 
-    def clear_track(self, key: bytes, track: str, cipher: str = "tdes") -> str:
-        """A track as it was read, from the one that was sent with its tail enciphered. Raises ValueError."""
-        digits = 2 * BLOCK[cipher]
+    def clear_track(self, key: bytes, track: str) -> str:
+        """A track as it was read, from the one that was sent with its tail enciphered, triple DES. Raises ValueError."""
         end = len(track) - 2 + len(track) % 2
-        begin = end - digits
+        begin = end - TRACK_DIGITS
         if begin < 0:
             return track
-        block = self.decipher(key, bytes.fromhex(track[begin:end]), cipher)
+        block = self.decipher(key, bytes.fromhex(track[begin:end]))
         return (track[:begin] + block.hex().upper() + track[end:]).lstrip("F")
 
     # DUKPT
 
-    def dukpt(self, base_key: bytes, number: bytes, suite: str) -> KeySet:
-        """The keys of the message with this key serial number: 10 bytes for TDES, 12 for AES. Raises CryptoError."""
-        return self._dukpt_aes(base_key, number) if suite == "aes" else self._dukpt_tdes(base_key, number)
+    def dukpt(self, base_key: bytes, number: bytes, suite: str, pin: str = "", mac: str = "") -> KeySet:
+        """The keys of the message with this key serial number: 10 bytes for TDES, 12 for AES. Raises CryptoError.
+
+        pin, mac: the ciphers they are for, "" for the suite's; an AES series has triple DES keys too. Tracks are triple DES.
+        """
+        if suite == "aes":
+            return self._dukpt_aes(base_key, number, pin or suite, mac or suite)
+        return self._dukpt_tdes(base_key, number)
 
     def _dukpt_tdes(self, base_key, number):
         if len(number) != 10:
@@ -190,33 +200,34 @@ class Engine:
             _xor(key, bytes.fromhex(variant) * 2)
             for variant in ("00000000000000FF", "000000000000FF00", "00000000FF000000", "0000000000FF0000")
         )
-        return KeySet("tdes", pin, mac, reply, self.encipher(data, data))
+        return KeySet(*(Key("tdes", one) for one in (pin, mac, reply, self.encipher(data, data))))
 
     def _generated(self, key, register):
         """Half of the next key: the register enciphered between two whitenings."""
         right = key[8:]
         return _xor(self.encipher(key[:8], _xor(register.to_bytes(8, "big"), right)), right)
 
-    def _dukpt_aes(self, base_key, number):
+    def _dukpt_aes(self, base_key, number, pin, mac):
         if len(number) != 12:
             raise CryptoError("a key serial number of %d bytes" % len(number))
         size, series, counter = len(base_key), number[:8], int.from_bytes(number[8:], "big")
-        key = self._derived(base_key, "8001", series, size)
+        key = self._derived(base_key, "8001", "aes", size, series)
         reached = 0
         for bit in range(31, -1, -1):
             if counter >> bit & 1:
                 reached |= 1 << bit
-                key = self._derived(key, "8000", series[4:] + reached.to_bytes(4, "big"), size)
-        made = (self._derived(key, usage, series[4:] + number[8:], size) for usage in ("1000", "2000", "2001", "3000"))
-        return KeySet("aes", *made)
+                key = self._derived(key, "8000", "aes", size, series[4:] + reached.to_bytes(4, "big"))
+        uses = (("1000", pin), ("2000", mac), ("2001", mac), ("3000", "tdes"))
+        made = []
+        for usage, cipher in uses:
+            length = size if cipher == "aes" else 16
+            made.append(Key(cipher, self._derived(key, usage, cipher, length, series[4:] + number[8:])))
+        return KeySet(*made)
 
-    def _derived(self, key, usage, context, size):
-        algorithm = {16: "0002", 24: "0003", 32: "0004"}[size]
-        made = b""
-        for block in range(1, size // 16 + (size % 16 > 0) + 1):
-            data = bytes((1, block)) + bytes.fromhex(usage + algorithm) + (size * 8).to_bytes(2, "big") + context
-            made += self.encipher(key, data, "aes")
-        return made[:size]
+    def _derived(self, key, usage, cipher, size, context):
+        head = bytes.fromhex(usage) + ALGORITHMS[cipher, size] + (size * 8).to_bytes(2, "big") + context
+        blocks = range(1, (size + 15) // 16 + 1)
+        return b"".join(self.encipher(key, bytes((1, block)) + head, "aes") for block in blocks)[:size]
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

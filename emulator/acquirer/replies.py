@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from emulator.acquirer.keys import KeySet
+from emulator.acquirer.keys import Key
 from emulator.acquirer.profile import Profile
 from emulator.acquirer.request import Outcome, Request
 from firmware import schemes
@@ -57,9 +57,9 @@ class Replies:
         return {field: value for field, value in fields.items() if value is not None}
 
     def send(
-        self, got: Frame, request: Request, fields: dict, own: Profile, codec: Codec, keys: "KeySet | None"
+        self, got: Frame, request: Request, fields: dict, own: Profile, codec: Codec, key: "Key | None"
     ) -> "list[Answer]":  # fmt: skip
-        """The fields as bytes, bent by the request's rule, and when they arrive. keys: of the MAC; None without one."""
+        """The fields as bytes, bent by the request's rule, and when they arrive. key: of its MAC; None: no MAC."""
         action = request.action
         if action in BENT:
             field, other = BENT[action]
@@ -68,10 +68,10 @@ class Replies:
         mti = unionpay.reply_to(request.mti)
         if action == "wrong-mti":
             mti = "0210" if mti != "0210" else "0410"
-        if keys and action != "no-mac":
+        if key and action != "no-mac":
             fields[64] = bytes(unionpay.MAC_SIZE)
             span = unionpay.mac_span(codec.pack(mti, fields))
-            mac = self._host.engine.mac(keys.reply_mac, span, own.mac, keys.cipher)
+            mac = self._host.engine.mac(key.value, span, own.mac, key.cipher)
             if action == "wrong-mac":
                 mac = mac[:-1] + (b"0" if mac[-1:] != b"0" else b"1")
             fields[64] = mac

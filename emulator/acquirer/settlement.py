@@ -129,8 +129,9 @@ class Settlement:
         if bent == "settle-error":
             return (claimed[0]._replace(flag=ERROR), claimed[1]._replace(flag=ERROR))
         found = []
+        used = 1 if claimed[1].debits + claimed[1].credits and not claimed[0].debits + claimed[0].credits else 0
         for at, own in enumerate(self.totals(terminal, name)):
-            if bent == "unbalance":
+            if bent == "unbalance" and at == used:
                 own = own._replace(debit_fen=own.debit_fen + 1)
             same = own == claimed[at]._replace(flag=own.flag)
             found.append(own._replace(flag=BALANCED if same else UNBALANCED))

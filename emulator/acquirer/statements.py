@@ -69,7 +69,7 @@ class Statements:
         with self.lock:
             rows = self._db.execute(
                 "SELECT t.at_s, t.terminal, t.batch, t.trace, t.kind, p.amount_fen FROM postings p "
-                "JOIN transactions t ON t.id = p.transaction_id WHERE p.account = ? ORDER BY p.id DESC LIMIT ?",
+                "JOIN transactions t ON t.id = p.transaction_id WHERE p.account = ? ORDER BY p.transaction_id DESC LIMIT ?",
                 (account, count),
             )
             return [Entry._make(row) for row in rows]

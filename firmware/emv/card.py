@@ -29,6 +29,8 @@ REASONS = {
     "not-authenticated": (result.TRY_ANOTHER_INTERFACE, "insert-or-swipe", "unproven, and the card wants another interface"),
     "no-cash": (result.TRY_ANOTHER_INTERFACE, "insert-or-swipe", "cash only over another interface"),
     "chip-instead": (result.TRY_ANOTHER_INTERFACE, "insert-card", "declined by contactless: the chip may be inserted"),
+    # The card was read for its number
+    "read": (result.ONLINE, "card-read-ok", "only its number was wanted"),
     # This card, here, no
     "no-directory": (result.END_APPLICATION, "try-another-card", "no payment directory: not a bank card"),
     "no-application": (result.END_APPLICATION, "try-another-card", "no application that the terminal knows and that answers"),

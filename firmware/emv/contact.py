@@ -10,6 +10,7 @@
 
     1  selection        which application; one whose options are refused (6985) is dropped, the others are offered again
     2  records          GET PROCESSING OPTIONS, the records of its locator
+       where only the card's number is wanted (refund, completion) it ends here
     3  authentication   SDA or DDA now, CDA with the cryptograms
     4  restrictions     versions, dates, usage
     5  the holder       the methods of the card's list
@@ -155,6 +156,8 @@ class Session:
         contactless = self.entry != result.CONTACT
         yield from records.read(data, MANDATORY_CONTACTLESS if contactless else records.MANDATORY)
         self._identify()
+        if data.request.number_only and not contactless:
+            return self._outcome("read")
         key = yield from self._authenticate()
         restrictions.check(data)
         self.verification = yield from cvm.perform(data, contactless=contactless)

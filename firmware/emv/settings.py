@@ -202,6 +202,7 @@ class Request:
     torn            the terminal's log of torn transactions (`torn.Torn`), or None
     chance          0 .. 98, drawn for this transaction: random selection for online takes it below the target percentage
     online          only the issuer may approve it
+    number_only     by contacts the card is read for its number and asked for nothing (UnionPay's simplified flow)
     """
 
     def __init__(
@@ -228,6 +229,7 @@ class Request:
         self.chance = chance
         self.online = online
         self.torn: Torn | None = None
+        self.number_only = False
         self.tags: dict[int, bytes] = {
             0x9F02: bcd("%012d" % amount_fen),
             0x9F03: bcd("%012d" % other_fen),

@@ -197,7 +197,9 @@ def _ask(
         fields[60] = unionpay.management(terminal.ledger.batch, code)
         if data:
             fields[62] = data
-        answer = yield from exchange(terminal, mti, fields, terminal.parameter("download.mac"), line=line)
+        signed = terminal.parameter("download.mac")
+        # While the vault works nobody would hear that the host has ended the connection.
+        answer = yield from exchange(terminal, mti, fields, signed, line=None if signed else line)
         if answer.fields is None:
             raise Stopped(answer.why)
         if answer.code != codes.APPROVED:
@@ -272,13 +274,16 @@ def _forget(terminal: "Terminal", name: str, done: bool) -> None:
 def _swap(
     terminal: "Terminal",
     name: str,
+    line: Line,
     values: "dict[str, Any]",
     rows: "list[Row] | tuple" = (),
     notes: "dict[str, Any] | None" = None,
     counts: "tuple[tuple[str, str, str], ...]" = (),
 ) -> "Work[tuple[str, ...]]":
-    """Everything in force, in one commit -> names that wait for an empty batch. Not in the middle of a transaction."""
-    while terminal.draft is not None:
+    """Everything in force, in one commit -> names that wait for an empty batch. Not in the middle of a transaction or of a
+    settlement."""
+    while terminal.draft is not None or terminal.settlement.running is not None:
+        yield from line.close()
         yield Done("host")
         yield Pause(QUIET_MS)
         yield Turn("host")
@@ -310,7 +315,7 @@ def _parameters(terminal: "Terminal", name: str, line: Line) -> "Work[Result]":
     values, kept = parameter_block.read(data, table, terminal.ports["text"])
     said = dict(terminal.chores.said)
     said.update(kept)
-    waits = yield from _swap(terminal, name, values, notes={"said": said})
+    waits = yield from _swap(terminal, name, line, values, notes={"said": said})
     yield from _end(terminal, name, line)
     return Result(count=len(values) + len(kept), waits=waits)
 
@@ -332,7 +337,7 @@ def _limits(terminal: "Terminal", name: str, line: Line) -> "Work[Result]":
                 raise Stopped("endless")
             if not before:
                 return Result("none")
-    waits = yield from _swap(terminal, name, values)
+    waits = yield from _swap(terminal, name, line, values)
     yield from _end(terminal, name, line)
     return Result(count=len(values) + len(kept), waits=waits)
 
@@ -393,7 +398,7 @@ def _listed(terminal: "Terminal", name: str, line: Line) -> "Work[Result]":
         pieces.append(row)
     yield Tell((len(entries), len(entries)))
     parameter, whole = SETS[name](terminal, pieces)
-    waits = yield from _swap(terminal, name, {parameter: whole})
+    waits = yield from _swap(terminal, name, line, {parameter: whole})
     yield from _end(terminal, name, line)
     return Result(count=len(pieces), waits=waits)
 
@@ -509,6 +514,7 @@ def _blacklist(terminal: "Terminal", name: str, line: Line) -> "Work[Result]":
             return Result("none")
         if state == MORE and not numbers:
             raise Stopped("endless")
+        yield from line.close()  # as in `_ask`
         piece = []
         for number in numbers:
             event = yield Ask("vault", "fingerprint", number.encode(), within_ms=VAULT_MS)
@@ -527,7 +533,7 @@ def _blacklist(terminal: "Terminal", name: str, line: Line) -> "Work[Result]":
     rows += [(parameter_file.EXCEPTIONS, who, b"1", None) for who in sorted(listed) if who not in old]
     counts = ((changes.CARDS, _counted(old), _counted(sorted(listed))),) if rows else ()
     sizes = sorted(set([entry[0] for entry in entries]))
-    waits = yield from _swap(terminal, name, {}, rows, {"sizes": sizes}, counts)
+    waits = yield from _swap(terminal, name, line, {}, rows, {"sizes": sizes}, counts)
     yield from _end(terminal, name, line)
     return Result(count=len(entries), waits=waits)
 

@@ -335,6 +335,8 @@ def list_block(state: str, numbers: "list[str]", total: int, room: int) -> bytes
     """One message of the black list, the host's side. total: entries with those before."""
     out = ("%s%03d" % (state, total)).encode()
     for number in numbers:
+        if not 0 < len(number) <= room:
+            raise BlockError("broken", "390", "%d digits do not fit into %d" % (len(number), room))
         out += b"%02d" % len(number) + number.encode() + b" " * (room - len(number))
     return out
 

@@ -141,7 +141,7 @@ def look_up(code: str) -> Code:
 
 def to_repeat(code: str) -> bool:
     """Whether an answer leaves open what becomes of a message that is sent until it is answered for good."""
-    return look_up(code).action in LATER
+    return code not in UPLOADED_CODES and look_up(code).action in LATER
 
 
 def approved(code: str) -> bool:

@@ -237,8 +237,8 @@ def printable_text(text: str) -> str:
     return "".join([character if ord(character) >= 32 and ord(character) != 127 else "." for character in text])
 
 
-def _part(mask: str, value: "str | bytes") -> str:
-    """A part of a field."""
+def part_shown(mask: str, value: "str | bytes") -> str:
+    """A part of a field, masked."""
     text = value if isinstance(value, str) else "".join([chr(code) if code < 128 else "." for code in value])
     if mask == "pan":
         digits = text.lstrip("0")
@@ -260,7 +260,7 @@ def _lines_of_parts(mti: str, fields: dict, field: int) -> "list[str]":
             lines.append("  %s %s %s:" % (part.name, part.zh, part.en))
             lines.extend(["  " + line for line in _lines_of_chip(value)])
         else:
-            lines.append("  %s %s %s: %s" % (part.name, part.zh, part.en, _part(part.mask, value)))
+            lines.append("  %s %s %s: %s" % (part.name, part.zh, part.en, part_shown(part.mask, value)))
     return lines
 
 
@@ -269,6 +269,11 @@ def _lines_of_chip(value: "Any") -> "list[str]":
         return ["  " + line for line in tags.describe(value)]
     except TlvError:
         return ["  not TLV"]
+
+
+def knows_parts(table: dict) -> bool:
+    """Whether what is inside the private fields of a table is known: of UnionPay's, and of hosts that write it otherwise."""
+    return table.get(60, ("",))[1:] == unionpay.UNIONPAY[60][1:]
 
 
 def describe_fields(
@@ -283,7 +288,7 @@ def describe_fields(
     A field that is hidden as a whole is shown by those of its parts that may be; with `parts` every field that has some is.
     """
     lines = ["%s %s %s" % ((mti,) + title(mti, fields))]
-    ours = table.get(60, ("",))[1:] == unionpay.UNIONPAY[60][1:]  # what is inside a private field is known of this dialect only
+    ours = knows_parts(table)
     for field in sorted(fields):
         _, mask, zh, en = table.get(field, ("", "hide", "域%d" % field, "Field %d" % field))
         value = fields[field]

@@ -26,7 +26,7 @@ def image(mti: str, fields: dict, table: dict, stopped: int, left: int, size: in
             shown = 0 if value else shown
             unit = "bytes" if not isinstance(value, str) else "digits" if value.isdigit() else "characters"
             parts.append("F%d (%d %s)" % (number, len(value), unit))
-    head = mti if mti.isdigit() else "no message type"
+    head = mti if len(mti) == 4 and mti.isdigit() else "????"
     return "%s %s; stopped in F%d, %d of %d bytes left" % (head, ", ".join(parts) or "no field", stopped, left, size)
 
 

@@ -25,6 +25,7 @@ class Login(Digits):
     def enter(self) -> None:
         self.terminal.operator = ""
         self.terminal.light("idle")
+        self.terminal.settle_behind()
         self.wrong = False
 
     def screen(self) -> Screen:
@@ -199,6 +200,7 @@ class Locked(State):
 
     def enter(self) -> None:
         self.terminal.light("off")
+        self.terminal.settle_behind()
 
     def screen(self) -> Screen:
         return Screen("lock.title", (("login.operator", ("", self.operator)), "lock.open", "lock.supervisor"), keys=OK)

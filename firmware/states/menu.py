@@ -8,7 +8,7 @@ from firmware.machine import State
 from firmware.reading import READERS
 from firmware.screens import Screen
 from firmware.slip import cells
-from firmware.states import download, manage, query
+from firmware.states import download, manage, query, settle
 from firmware.states.common import home
 from firmware.states.login import Locked, OldPassword
 from firmware.states.start import SelfTestPage
@@ -86,6 +86,9 @@ MENUS = {
     "print": (
         ("menu.print_last", ("printer",), query.reprint_last),
         ("menu.print_any", ("printer",), lambda t: query.Transactions(True)),
+        ("menu.print_totals", ("printer",), lambda t: settle.print_now(t, settle.TOTALS)),
+        ("menu.print_details", ("printer",), lambda t: settle.print_now(t, settle.DETAILS)),
+        ("menu.print_settlement", ("printer",), settle.print_last),
     ),
     "manage": (
         ("menu.sign_on", ("link",), lambda t: manage.Working("menu.sign_on", session.sign_on_alone(t, False))),
@@ -96,6 +99,7 @@ MENUS = {
         ("menu.echo", ("link",), lambda t: manage.Working("menu.echo", session.plain(t, messages.echo))),
         ("menu.self_test", (), lambda t: SelfTestPage()),
         ("menu.download", (), "download"),
+        ("menu.settle", ("link",), lambda t: settle.AskSettle()),
     ),
     "download": (
         ("download.parameters", ("link",), lambda t: download.Download("parameters")),
@@ -136,6 +140,7 @@ class Menu(State):
         "Blocked", "BatchFull", "ReaderMissing", "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice",
         "Working", "SignOff", "Locked", "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator",
         "UnlockOperator", "OperatorList", "Device", "CardData", "Download", "ToDo", "ChangeLog", "Fees", "Announce",
+        "AskSettle", "Settle", "SettleDone", "PrintSettlement",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
@@ -156,7 +161,8 @@ class Menu(State):
         # A round of reversals has just ended, or a restart began one; what is owed goes while the host is there.
         terminal.resolve_behind(at_once=terminal.reached and bool(terminal.ledger.owed or terminal.ledger.to_repeat()))
         terminal.chores_behind()
-        return download.announcement(terminal)
+        terminal.settle_behind()
+        return settle.waiting(terminal) or download.announcement(terminal)
 
     def screen(self) -> Screen:
         terminal = self.terminal

@@ -41,6 +41,7 @@ class PrintSlip(State):
     leads_to = HOME + ("NextCopy", "PrinterTrouble", "Approved", "AskRest")
     deadline_ms = PRINT_MS + 5_000
     kind = "slip"
+    trouble_money = "print.money_stands"  # what a printer in trouble leaves as it is
 
     def __init__(self, record: "Any" = None, place: int = 0, again: bool = False) -> None:
         self.record = record
@@ -109,6 +110,8 @@ class PrintSlip(State):
 class PrintTrouble(PrintSlip):
     """The report of an unresolved transaction: one copy, and no mark on the record, which stays open."""
 
+    trouble_money = "print.money_unknown"
+
     def copies(self) -> "tuple[str, ...]":
         return ("trouble",)
 
@@ -172,7 +175,7 @@ class NextCopy(State):
 class PrinterTrouble(State):
     """Paper out, cover open, too hot, no answer. The transaction stands."""
 
-    leads_to = HOME + ("PrintSlip", "PrintTrouble", "AskRest")
+    leads_to = HOME + ("PrintSlip", "PrintTrouble", "PrintSettlement", "AskPrint", "AskRest")
     deadline_ms = 180_000
 
     def __init__(self, printed: "Any" = None, why: str = "paper-out") -> None:
@@ -183,7 +186,7 @@ class PrinterTrouble(State):
         self.terminal.sound("alert")
 
     def screen(self) -> Screen:
-        money = "print.money_unknown" if isinstance(self.printed, PrintTrouble) else "print.money_stands"
+        money = self.printed.trouble_money if self.printed is not None else PrintSlip.trouble_money
         return Screen("printer." + self.why, (money, "printer.do." + self.why, "print.later"), keys=OK_CANCEL, style="alert")
 
     def on_confirm(self) -> "State | None":

@@ -128,7 +128,7 @@ class Repeating(ResultPage):
 class AskRest(Page):
     """The bank has approved less than was asked for: the rest is asked for otherwise. rest_fen: how much that is."""
 
-    leads_to = HOME + ("PresentCard", "Blocked", "BatchFull", "ReaderMissing")
+    leads_to = HOME + ("PresentCard", "Blocked", "BatchFull", "ReaderMissing", "Settle")
     deadline_ms = 120_000
 
     def __init__(self, rest_fen: int = 0) -> None:
@@ -145,10 +145,15 @@ class AskRest(Page):
 
 
 class BatchFull(Page):
-    """The batch holds as many transactions as `batch.limit` allows."""
+    """The batch holds as many transactions as `batch.limit` allows: it is settled first."""
+
+    leads_to = HOME + ("AskSettle",)
 
     def screen(self) -> Screen:
-        return Screen("batch.title", ("batch.full", "money.not_taken", "batch.do"), keys=OK, style="alert")
+        return Screen("batch.title", ("batch.full", "money.not_taken", "batch.do"), keys=OK_CANCEL, style="alert")
+
+    def on_confirm(self) -> "State | None":
+        return self.terminal.make_state("AskSettle")
 
 
 class ReaderMissing(Page):

@@ -19,7 +19,7 @@ from firmware.settlement import REASONS, answered, halves
 from firmware.states.common import HOME, OK, OK_CANCEL, Notice, home
 from firmware.states.printing import PrinterTrouble, PrintSlip, put
 from firmware.states.result import NotSent
-from firmware.states.void import AskSupervisor
+from firmware.states.supervisor import AskSupervisor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -358,10 +358,13 @@ def print_last(terminal: "Terminal") -> State:
     return PrintSettlement(kept, TOTALS, 0, True)
 
 
-def resumed(terminal: "Terminal") -> "State | None":
-    """The page that goes on with a settlement that the power cut; None when there is none."""
-    running = terminal.settlement.running
-    return Settle(True) if running is not None else None
+def hinders(terminal: "Terminal") -> "State | None":
+    """The settlement that stands before a transaction; None when none does: what the host has not heard of is given up."""
+    if terminal.settlement.running is None:
+        return None
+    terminal.settle_in_front()
+    terminal.settlement.forget()
+    return Settle() if terminal.settlement.running is not None else None
 
 
 def waiting(terminal: "Terminal") -> "State | None":

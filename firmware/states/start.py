@@ -25,7 +25,7 @@ TEST_PARTS = READERS + ("printer",)
 class SelfTest(State):
     """Parts, software version, date."""
 
-    leads_to = ("Login", "Unprovisioned", "VaultTrouble", "LastSale")
+    leads_to = ("Login", "Unprovisioned", "VaultTrouble", "LastSale", "Settle")
     deadline_ms = 1
 
     def enter(self) -> None:
@@ -75,6 +75,8 @@ class SelfTest(State):
         why = terminal.unusable()
         if why:
             return Unprovisioned() if why == "unprovisioned" else VaultTrouble(why)
+        if terminal.settlement.running is not None:
+            return terminal.make_state("Settle", True)
         if terminal.ledger.open():
             return LastSale()
         return terminal.make_state("Login")

@@ -6,6 +6,8 @@ transaction needs it. `begin` opens a transaction, `after` leads on from a step 
 
 from firmware import reading
 from firmware.draft import Draft
+from firmware.iso8583.batch import COUNT_LIMIT
+from firmware.states import settle
 from firmware.states.amount import EnterAmount
 from firmware.states.card import PresentCard, TypeLastFour
 from firmware.states.confirm import ConfirmAmount
@@ -69,11 +71,14 @@ STEPS: "dict[str, Any]" = {  # classes with the methods `wanted` and `of` of a S
 def begin(terminal: "Terminal", row: "Transaction") -> "State":
     """The first page of a new transaction, or the page that says why there can be none now."""
     terminal.abandon()
+    settling = settle.hinders(terminal) if row.kept else None
+    if settling is not None:
+        return settling
     if CARD in row.steps and not reading.readers_of(terminal):
         return ReaderMissing()
     if row.kept:
-        limit = terminal.parameter("batch.limit")
-        if limit and terminal.ledger.in_batch() >= limit:
+        limit = terminal.parameter("batch.limit") or COUNT_LIMIT
+        if terminal.ledger.in_batch() >= min(limit, COUNT_LIMIT):  # a settlement cannot count further
             return BatchFull()
     terminal.draft = Draft(row)
     if row.unknown not in (NOTICE, FORGET) and terminal.ledger.unresolved():

@@ -5,7 +5,9 @@ import pytest
 
 from drivers.link import TcpLink
 from emulator.standins.link import StandIn, framed
-from firmware.events import LINK_DATA, LINK_DOWN, LINK_UP
+from firmware.events import LINK_DATA, LINK_DOWN, LINK_STEP, LINK_UP, NETWORK
+from firmware.ports import BEARERS
+from tests.net import Folder, ToyModem
 from tests.toys import Inbox, World, of
 
 
@@ -46,24 +48,54 @@ class Server(threading.Thread):
         self.listener.close()
 
 
+WHERE = {"tls": False, "authority": "", "connect_ms": 5_000}
+FAR = "host.example"  # a name, to which a bearer must lead
+
+
 class DriverRig:
-    def __init__(self):
+    """The driver in a Linux that is a folder; FAR is 127.0.0.1 by the system's resolver and by the modem."""
+
+    def __init__(self, folder, monkeypatch):
         self.points = []
         self.inbox = Inbox()
-        self.port = TcpLink(self.inbox.post, {}, self.points.append)
+        self.linux = Folder(folder)
+        self.modem = ToyModem()
+        self.modem.hosts[FAR] = "127.0.0.1"
+        for bearer in BEARERS:
+            self.switch(bearer, True)
+        self.port = TcpLink(self.inbox.post, {}, self.points.append, self.linux.system())
+        self.port.attach_modem(self.modem)
         self.servers = []
         self.wait = self.inbox.wait
+        self.knows = True
+        monkeypatch.setattr(socket, "getaddrinfo", self.look_up)
 
-    def host(self, open_conversation):
+    def look_up(self, address, port, **more):
+        if address != FAR or not self.knows:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    def host(self, open_conversation, **more):
         server = Server(open_conversation)
         self.servers.append(server)
-        return {"address": "127.0.0.1", "port": server.port, "tls": False, "authority": "", "connect_ms": 5_000}
+        return {"address": "127.0.0.1", "port": server.port, **WHERE, **more}
 
-    def nobody(self):
+    def nobody(self, **more):
         """An address where nobody listens."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        return {"address": "127.0.0.1", "port": port, "tls": False, "authority": "", "connect_ms": 5_000}
+        return {"address": "127.0.0.1", "port": port, **WHERE, **more}
+
+    def switch(self, bearer, up):
+        if bearer == "modem":
+            self.modem.registered = "home" if up else "searching"
+        else:
+            name = {"ethernet": "eth0", "wifi": "wlan0"}[bearer]
+            self.linux.set(name, "up" if up else "down", "10.0.0.2" if up else "")
+
+    def system_fails(self, fails):
+        """Ethernet and Wi-Fi are up, but the host's name is not to be had."""
+        self.knows = not fails
 
     def quiet(self):
         """Whether nothing more has come after everything had time to."""
@@ -77,24 +109,32 @@ class DriverRig:
 
     def close(self):
         self.port.close()
+        self.modem.close()
         for server in self.servers:
             server.close()
 
 
 class StandInRig:
-    def __init__(self):
+    def __init__(self, folder, monkeypatch):
         self.points = []
         self.world = World()
         self.port = StandIn(self.world, self.points.append)
         self.wait = self.world.wait
 
-    def host(self, open_conversation):
+    def host(self, open_conversation, **more):
         port = 1 + len(self.port.hosts)
-        self.port.hosts["10.1.1.1", port] = open_conversation
-        return {"address": "10.1.1.1", "port": port, "tls": False, "authority": "", "connect_ms": 5_000}
+        where = {"address": "10.1.1.1", "port": port, **WHERE, **more}
+        self.port.hosts[where["address"], port] = open_conversation
+        return where
 
-    def nobody(self):
-        return {**self.host(lambda: None), "port": 60_000}
+    def nobody(self, **more):
+        return {**self.host(lambda: None, **more), "port": 60_000}
+
+    def switch(self, bearer, up):
+        self.port.bearer_up[bearer] = up
+
+    def system_fails(self, fails):
+        self.port.bearer_fault = {"ethernet": "name", "wifi": "name"} if fails else {}
 
     def quiet(self):
         self.world.run()
@@ -105,8 +145,8 @@ class StandInRig:
 
 
 @pytest.fixture(params=[DriverRig, StandInRig], ids=["driver", "stand-in"])
-def rig(request):
-    rig = request.param()
+def rig(request, tmp_path, monkeypatch):
+    rig = request.param(tmp_path, monkeypatch)
     yield rig
     rig.close()
 
@@ -124,7 +164,7 @@ def collect(rig, ticket, length):
 
 def test_bytes_go_there_and_back(rig):
     rig.port.connect(5, rig.host(echo))
-    assert rig.wait(of(5)) == (LINK_UP, 5, None)
+    assert rig.wait(of(5)) == (LINK_UP, 5, "ethernet")
     rig.port.send(5, b"\x00\xffhello")
     assert collect(rig, 5, 7) == b"\x00\xffhello"
     rig.port.close(5)
@@ -199,7 +239,7 @@ def test_a_ticket_can_be_used_again_after_its_end(rig):
     rig.port.connect(5, rig.nobody())
     rig.wait(of(5, LINK_DOWN))
     rig.port.connect(5, rig.host(echo))
-    assert rig.wait(of(5)) == (LINK_UP, 5, None)
+    assert rig.wait(of(5)) == (LINK_UP, 5, "ethernet")
 
 
 def test_the_named_points_are_reached_in_order(rig):
@@ -219,11 +259,100 @@ def test_a_ticket_that_is_open_is_not_connected_again(rig):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"port": 0}, {"port": 65_536}, {"port": "80"}, {"connect_ms": 0}, {"tls": 1}, {"address": None}, {"authority": None}],
-)
+    [
+        {"port": 0}, {"port": 65_536}, {"port": "80"}, {"connect_ms": 0}, {"tls": 1}, {"address": None}, {"authority": None},
+        {"bearers": "modem"}, {"bearers": ("pigeon",)}, {"steps": 1},
+    ],
+)  # fmt: skip
 def test_a_place_that_cannot_be_is_the_callers_mistake(rig, wrong):
     with pytest.raises(ValueError, match="link: "):
         rig.port.connect(5, {**rig.host(echo), **wrong})
+
+
+# Bearers.
+
+
+@pytest.mark.parametrize("first", BEARERS)
+def test_the_first_bearer_that_is_up_carries_the_connection(rig, first):
+    for bearer in BEARERS[: BEARERS.index(first)]:
+        rig.switch(bearer, False)
+    rig.port.connect(5, rig.host(echo, address=FAR))
+    assert rig.wait(of(5)) == (LINK_UP, 5, first)
+    rig.port.send(5, b"hello")
+    assert collect(rig, 5, 5) == b"hello"
+
+
+def test_the_order_is_the_callers(rig):
+    rig.port.connect(5, rig.host(echo, address=FAR, bearers=["modem", "ethernet"]))
+    assert rig.wait(of(5)) == (LINK_UP, 5, "modem")
+    rig.switch("modem", False)
+    rig.port.connect(6, rig.host(echo, address=FAR, bearers=("modem", "wifi")))
+    assert rig.wait(of(6)) == (LINK_UP, 6, "wifi")
+
+
+def test_where_no_bearer_is_up_there_is_no_network(rig):
+    for bearer in BEARERS:
+        rig.switch(bearer, False)
+    rig.port.connect(5, rig.host(echo, address=FAR))
+    assert rig.wait(of(5)) == (LINK_DOWN, 5, "no-network")
+    rig.switch("ethernet", True)
+    rig.port.connect(5, rig.host(echo, address=FAR, bearers=("modem", "wifi")))
+    assert rig.wait(of(5)) == (LINK_DOWN, 5, "no-network")
+
+
+def test_a_bearer_that_fails_lets_the_next_one_try_and_comes_last_the_next_time(rig):
+    rig.system_fails(True)
+    rig.port.connect(5, rig.host(echo, address=FAR))
+    assert rig.wait(of(5)) == (LINK_UP, 5, "modem")
+    rig.system_fails(False)
+    rig.port.connect(6, rig.host(echo, address=FAR))
+    assert rig.wait(of(6)) == (LINK_UP, 6, "modem")
+    rig.port.connect(7, rig.host(echo, address=FAR, bearers=("ethernet", "wifi")))
+    assert rig.wait(of(7)) == (LINK_UP, 7, "ethernet")  # the only ones: they are tried all the same
+    rig.port.connect(8, rig.host(echo, address=FAR))
+    assert rig.wait(of(8)) == (LINK_UP, 8, "ethernet")  # and it did well
+
+
+def test_when_all_bearers_fail_the_fault_that_came_farthest_is_told(rig):
+    rig.system_fails(True)
+    rig.port.connect(5, rig.nobody(address=FAR))
+    assert rig.wait(of(5)) == (LINK_DOWN, 5, "refused")
+    rig.port.connect(5, rig.nobody(address=FAR, bearers=("ethernet", "wifi")))
+    assert rig.wait(of(5)) == (LINK_DOWN, 5, "name")
+    assert rig.quiet()
+
+
+def test_the_steps_of_each_attempt_are_told_to_who_asks(rig):
+    rig.system_fails(True)
+    rig.port.connect(5, rig.host(echo, address=FAR, bearers=("wifi", "modem"), steps=True))
+    steps = []
+    while True:
+        event = rig.wait(of(5))
+        if event.name != LINK_STEP:
+            break
+        step, ms = event.value
+        assert type(ms) is int
+        steps.append(step)
+    assert event == (LINK_UP, 5, "modem")
+    assert steps == ["bearer", "bearer", "name", "tcp"]
+
+
+def test_the_bearers_are_told_in_their_order(rig):
+    rig.switch("wifi", False)
+    rows = rig.port.bearers()
+    assert [row["name"] for row in rows] == list(BEARERS)
+    assert all(set(row) == {"name", "state", "bars", "address"} for row in rows)
+    assert [row["state"] == "up" for row in rows] == [True, False, True]
+    assert [bool(row["address"]) for row in rows] == [True, False, True]
+    assert rows[0]["bars"] is None and rows[2]["bars"] in range(5)
+
+
+def test_a_bearer_that_comes_or_goes_is_told(rig):
+    assert rig.port.bearers()[0]["state"] == "up"
+    rig.switch("ethernet", False)
+    rig.port.connect(5, rig.host(echo, address=FAR))
+    rig.wait(of(0, NETWORK))
+    assert rig.port.bearers()[0]["state"] == "down"
 
 
 # The stand-in's faults.
@@ -303,3 +432,17 @@ def test_an_unknown_host_is_unreachable(line):
     world, link, _ = line
     link.connect(2, {"address": "elsewhere", "port": 1, "tls": False, "authority": "", "connect_ms": 700})
     assert seen(world) == [(LINK_DOWN, "unreachable")]
+
+
+def test_a_switch_breaks_what_its_bearer_carries_and_nothing_else(line):
+    world, link, _ = line
+    place = {"address": "host", "port": 1, "tls": False, "authority": "", "connect_ms": 1_000}
+    link.connect(2, {**place, "bearers": ("modem",)})
+    assert world.wait(of(2)) == (LINK_UP, 2, "modem")
+    link.bearer_up["modem"] = False
+    link.bearer_up["modem"] = False
+    link.bars["wifi"] = 1
+    assert [tuple(event) for event in world.events] == [(LINK_DOWN, 2, "broken"), (NETWORK, 0, None), (NETWORK, 0, None)]
+    assert [row["bars"] for row in link.bearers()] == [None, 1, 4]
+    with pytest.raises(KeyError):
+        link.bearer_up["pigeon"] = True

@@ -136,7 +136,7 @@ def test_the_signal_belongs_to_its_interface_and_to_wifi_alone(linux):
 def test_files_that_say_nonsense_harm_nobody(linux):
     linux.set("eth0", "up", "10.0.0.2", uevent="\0\xff=DEVTYPE==")
     for name in ("route", "ipv6_route", "if_inet6", "wireless"):
-        rows = (
+        lines = (
             "one",
             "two",
             "eth0 00000000 x x x x nonsense 00000000",
@@ -144,7 +144,7 @@ def test_files_that_say_nonsense_harm_nobody(linux):
             "z" * 32 + " 1 1 00 1 eth0",
             "eth0: a b",
         )
-        linux.proc(name, "\n".join(rows))
+        linux.proc(name, "\n".join(lines))
     assert rows(linux) == [("ethernet", "up", None, "10.0.0.2")]
 
 

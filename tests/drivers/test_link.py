@@ -371,6 +371,7 @@ def test_a_bearer_on_which_somebody_answers_in_the_hosts_place_does_not_keep_us_
         thread.start()
         link.connect(1, far("wrong", tls=True, authority=authority))
         assert inbox.wait(of(1)) == (LINK_UP, 1, "modem")
+        link.close(1)
         thread.join(10)
 
 
@@ -399,6 +400,7 @@ def test_the_steps_begin_again_with_the_next_bearer(link, inbox, modem, far, aut
         steps.append(event.value[0])
     assert event == (LINK_UP, 1, "modem")
     assert steps == ["bearer", "name", "bearer", "name", "tcp", "tls"]
+    link.close(1)
 
 
 def test_a_board_that_has_only_a_modem_sends_even_what_stays_in_the_machine_by_it(inbox, modem, listener, linux):
@@ -462,7 +464,7 @@ def test_a_host_that_never_stops_is_not_read_while_nobody_takes_it_and_loses_not
     link.connect(1, place(listener))
     inbox.wait(of(1, LINK_UP))
     client, _ = listener.accept()
-    size = 8_000_000
+    size = 4_000_000
     stream = random.Random(5).randbytes(size)
     threading.Thread(target=client.sendall, args=(stream,), daemon=True).start()
     until(lambda: link._open[1]._held)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from drivers import cup_keys, key_file, libcrypto, vault_software
+from drivers import cup_keys, dukpt, key_file, libcrypto, macs, tr31, vault_software
 from drivers.key_box import KeyBox, first_records
 from drivers.key_file import KeyFile
 from drivers.secret_entry import SecretEntry
@@ -16,6 +16,7 @@ from firmware.events import PART, SECRET_READY, SECRET_TYPED, VAULT_DONE, VAULT_
 from tests.toys import Inbox, World, of
 
 MASTER = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
+SERIES = dukpt.Series.begin("tdes", MASTER, bytes(10)).record
 
 
 @pytest.fixture
@@ -129,6 +130,17 @@ def test_records_that_make_no_vault_are_broken(folder, switch_on):
         [row for row in good if row[0] != "own:seal"],
         [*good, ("other", bytearray(1))],
         [*good, ("key:mac", bytearray(7))],
+        [*good, ("cipher:mac", bytearray(b"tdes"))],
+        [*good, ("key:mac", bytearray(16)), ("cipher:mac", bytearray(b"rot13"))],
+        [*good, ("key:mac", bytearray(24)), ("cipher:mac", bytearray(b"sm4"))],
+        [*good, ("key:mac", bytearray(16)), ("check:mac", bytearray(4))],
+        [*good, ("key:transport", bytearray(8))],
+        [*good, ("key:dukpt", bytearray(16)), ("check:dukpt", bytearray(4))],
+        [*good, ("key:dukpt", SERIES), ("check:dukpt", bytearray(3))],
+        [*good, ("key:dukpt", SERIES)],
+        [*good, ("key:dukpt", SERIES), ("check:dukpt", bytearray(4)), ("cipher:dukpt", bytearray(b"aes"))],
+        [*good, ("sim:pin", bytearray(b"12a4"))],
+        [*good, ("sim:pin", bytearray(b"123"))],
         [*good, ("who:02", bytearray(5))],
         [*good, ("who:02", bytearray(53))],
         [],
@@ -136,8 +148,48 @@ def test_records_that_make_no_vault_are_broken(folder, switch_on):
     for records in bad:
         KeyFile(folder, os.urandom).write(records)
         assert switch_on(folder).vault.state == "broken"
-    KeyFile(folder, os.urandom).write(good)
-    assert switch_on(folder).vault.state == "ready"
+    more = [("key:dukpt", SERIES), ("check:dukpt", bytearray(4)), ("sim:pin", bytearray(b"1234"))]
+    for records in (good, good + more):
+        KeyFile(folder, os.urandom).write(records)
+        assert switch_on(folder).vault.state == "ready"
+
+
+def test_a_file_from_before_there_were_other_ciphers_still_opens(folder, switch_on):
+    working = bytearray(range(16))
+    records = [row for row in first_records(MASTER, os.urandom, cost=10) if not row[0].startswith("cipher:")]
+    KeyFile(folder, os.urandom).write([*records, ("key:mac", working), ("key:pin", bytearray(range(8)))])
+    device = switch_on(folder)
+    assert device.vault.check_value("master") == bytes.fromhex("08D7B4FB")
+    assert device.vault.check_value("pin") == cup_keys.check_value(bytes(range(8)))
+    assert device.answer("mac", b"data") == (VAULT_DONE, macs.mac("unionpay", "tdes", working, b"data"))
+    other = bytes(range(50, 74))
+    keys = [("mac", libcrypto.tdes_ecb_encrypt(MASTER, other), cup_keys.check_value(other))]
+    assert device.answer("load_keys", keys) == (VAULT_DONE, None)
+    assert device.vault.check_value("mac") == cup_keys.check_value(other)
+
+
+def test_a_cipher_that_the_library_lacks_is_a_refusal(tmp_path, switch_on, monkeypatch):
+    key = bytes(range(16))
+    vault_software.create(tmp_path / "data", key, cost=10, cipher="sm4")
+    row = ("mac", libcrypto.sm4_ecb_encrypt(key, MASTER), cup_keys.check_value(MASTER, "sm4"))
+    monkeypatch.setitem(libcrypto.CIPHERS, "sm4", ("EVP_sm4_that_is_not_there", "EVP_sm4_that_is_not_there", 16))
+    device = switch_on(tmp_path / "data")
+    assert (device.vault.state, device.vault.check_value("master")) == ("ready", None)
+    assert device.answer("load_keys", [row]) == (VAULT_REFUSED, "bad-data")
+    monkeypatch.undo()
+    assert device.answer("load_keys", [row]) == (VAULT_DONE, None)
+
+
+def test_the_keys_of_a_transaction_and_the_components_are_not_in_the_files(folder, switch_on):
+    device = switch_on(folder)
+    header = tr31.Header("B", "B1", "T", "X", blocks=[("KS", "FFFF9876543210E00000")])
+    block = tr31.wrap(MASTER, header, bytes(range(16)), os.urandom)
+    assert device.answer("load_keys", [("dukpt", block, b"")]) == (VAULT_DONE, None)
+    assert device.answer("next_transaction")[0] == VAULT_DONE
+    _, records = KeyFile(folder, os.urandom).read()
+    kept = b"".join(bytes(value) for _, value in records)
+    used = dukpt.transaction_key("tdes", bytes(range(16)), bytes.fromhex("FFFF9876543210E00001"))
+    assert bytes(range(16)) not in kept and bytes(used) not in kept
 
 
 def test_any_bytes_under_a_good_seal_are_a_vault_or_broken(folder):

@@ -10,6 +10,7 @@ from firmware.emv import ask
 from firmware.events import Event
 from firmware.host.authorise import Result
 from firmware.host.messages import card_data
+from firmware.host.settle import Outcome
 from firmware.machine import GLOBAL_MOVES, UndeclaredMove
 from firmware.states import catalogue, printing
 from firmware.tasks import Ask
@@ -174,6 +175,20 @@ def _slip(cls, world):
     return cls(world.kept)
 
 
+def _settled(cls, world):
+    settlement = world.terminal.settlement
+    settlement.begin(world.terminal.ledger, "20261120103400", "01")
+    settlement.roll(world.terminal.ledger, "done", closed=2, left=[world.kept["id"]], denied=[[world.kept["id"], "96"]])
+    return cls(settlement.last())
+
+
+def _unsettled(cls, world):
+    if world.terminal.settlement.running is None:
+        world.terminal.settlement.begin(world.terminal.ledger, "20261120103400", "01")
+    world.terminal.settlement.asking(world.terminal.ledger)
+    return cls(Outcome("refused", "", "96"))
+
+
 # How a state of a class comes to be, where its name alone is not enough.
 def _of(row):
     def make(cls, world, *arguments):
@@ -224,6 +239,10 @@ MAKE = {
     "ConfirmOriginal": _original,
     "TransactionPage": _slip,
     "Notice": lambda cls, w: cls("password.title", ("password.wrong",)),
+    "SettleTrouble": _unsettled,
+    "SettleDone": _settled,
+    "PrintSettlement": _settled,
+    "AskPrint": _settled,
 }
 
 

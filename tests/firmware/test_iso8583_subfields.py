@@ -1,6 +1,7 @@
 """What lies inside the private fields: split as deployed hosts send them, joined as they want them."""
 
 import random
+import re
 
 import pytest
 
@@ -199,7 +200,7 @@ def test_an_error_says_what_was_read_and_how_much_is_left():
     )
     with pytest.raises(Iso8583Error) as caught:
         unionpay.codec().unpack(b"\x02")
-    assert caught.value.image == "no message type no field; stopped in F0, 1 of 1 bytes left"
+    assert caught.value.image == "???? no field; stopped in F0, 1 of 1 bytes left"
     with pytest.raises(Iso8583Error) as caught:
         unionpay.codec().pack("0200", {2: "x"})
     assert caught.value.image == ""
@@ -230,9 +231,7 @@ def test_no_card_number_is_in_an_image_whatever_is_broken():
             try:
                 made.unpack(bytes(data))
             except Iso8583Error as error:
-                shown = "".join(
-                    [part.split(" ")[1] for part in error.image.split(", ") if "(" not in part and part.count(" ") == 1]
-                )
+                shown = "".join(re.findall(r"F[0-9]+ ([^ (;,]+)[,;]", error.image))
                 assert number not in shown and number not in error.image
                 assert number not in str(error)
 

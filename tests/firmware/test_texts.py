@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from drivers.render import Renderer
-from firmware import changes, chores, fees, slip
+from firmware import changes, chores, fees, settlement, slip
 from firmware.emv import cvm
 from firmware.host import download as host_download
 from firmware.iso8583 import codes
 from firmware.screens import Screen
 from firmware.screens.text import en, zh
 from firmware.screens.texts import LANGUAGES, Texts
-from firmware.states import download, online, printing, start
+from firmware.states import download, online, printing, settle, start
 from firmware.transactions import TABLE
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
@@ -45,6 +45,11 @@ MADE = (
     + ["slip.copy." + copy for copy in slip.COPIES]
     + ["vault." + why for why in ("wiped", "broken", "unapproved")]
     + ["password." + stage for stage in ("new", "repeat")]
+    + ["settle.step." + step for step in settle.PROGRESS]
+    + ["settle.reason.%d" % (number + 1) for number in range(settlement.REASONS)]
+    + ["settle.%s.%s" % (what, paper) for what in ("ask", "paper") for paper in (settle.DETAILS, settle.FAILURES)]
+    + ["settle.paper." + settle.TOTALS]
+    + ["slip.%s_count" % name for name in ("unsent", "denied")]
     + ["store." + kind for kind in ("StoreError", "StoreFull", "StoreReadOnly", "StoreCorrupt")]
 )
 
@@ -77,6 +82,14 @@ LONGEST = {
     "download.done": (999,),
     "changes.old": ("0.50% max 20.00",),
     "fees.cap": ("9999.99",),
+    "settle.batch": ("999999",),
+    "settle.next": ("999999",),
+    "settle.count": (999,),
+    "settle.open": (99, "999999"),
+    "settle.refused": ("A0",),
+    "settle.step.upload": (1998, 1998),
+    "settle.uploaded": (1998,),
+    "settle.missing": (1998,),
     "totals.line": ("撤销", 5000),
 }
 TITLES = ("declined.title", "query.one", "totals.title")

@@ -1,8 +1,8 @@
 """ISO 8583 under CPython and MicroPython alike."""
 
-from firmware.iso8583 import codes, describe, frame, unionpay
+from firmware.iso8583 import codes, describe, dialects, frame, subfields, unionpay
 from firmware.iso8583.codec import Codec, Iso8583Error
-from firmware.iso8583.fields import UNIONPAY, changed
+from firmware.iso8583.fields import UNIONPAY, changed, quirks
 
 SALE = {
     2: "6222620000000004", 3: "000000", 4: "000000001234", 11: "000002", 22: "072", 23: "001", 25: "00",
@@ -112,3 +112,87 @@ def test_private_fields():
 def test_the_masked_view_works_here_too():
     lines = describe.describe(Codec().pack("0200", SALE))
     assert lines[1].endswith("622262******0004") and "F4 " in lines[3] and lines[3].endswith("12.34")
+
+
+ASCII = (
+    b"0200" + b"7020040020C01200" + b"16" + b"6222620000000004" + b"000000" + b"000000001234" + b"000002" + b"072"
+    + b"21" + b"6222620000000004D3012" + b"12345678" + b"898310012345678" + b"0A0B0C0D0E0F0102" + b"006" + b"9F2600"
+)  # fmt: skip
+CHARACTERS = {
+    2: "6222620000000004", 3: "000000", 4: "000000001234", 11: "000002", 22: "072", 35: "6222620000000004D3012", 41: "12345678",
+    42: "898310012345678", 52: b"\x0a\x0b\x0c\x0d\x0e\x0f\x01\x02", 55: b"\x9f\x26\x00",
+}  # fmt: skip
+
+
+def test_a_message_in_characters_has_these_bytes_everywhere():
+    made = dialects.codec("1987-ascii")
+    message = made.pack("0200", CHARACTERS)
+    assert message == ASCII
+    assert made.unpack(message) == ("0200", CHARACTERS)
+
+
+def test_every_dialect_comes_back_and_refuses_every_cut():
+    for name in dialects.DIALECTS:
+        made = dialects.codec(name)
+        fields = {2: "622262000", 4: "000000001234", 37: "REF 12345678", 52: bytes(8), 53: "2" * 16}
+        if name == "1993-ascii":
+            fields[53] = b"\x12"
+        if made.second_bitmap:
+            fields[70] = "301"
+            fields[128] = b"12345678"
+        message = made.pack("0200", fields)
+        assert made.unpack(message) == ("0200", fields), name
+        for size in range(len(message)):
+            refused(made.unpack, message[:size])
+
+
+def test_wrong_bytes_in_characters_are_refused_or_another_message():
+    made = dialects.codec("1987-ascii")
+    message = made.pack("0200", CHARACTERS)
+    for at in range(len(message)):
+        for byte in (0x00, 0x2F, 0x47, 0xB2, 0xFF):
+            data = bytearray(message)
+            data[at] = byte
+            try:
+                made.unpack(bytes(data))
+            except Iso8583Error:
+                pass
+    for wrong in ("٣" * 12, "²" * 12, "+00000000123", "0000_0000_12", "00000000 123"):
+        refused(made.pack, "0200", {4: wrong})
+
+
+def test_quirks_are_data_here_too():
+    made = Codec(quirks({"62": "b...499 halves", "36": None, "1": "b8 hex"}))
+    fields = {11: "000001", 62: b"abc"}
+    assert made.unpack(made.pack("0800", fields)) == ("0800", fields)
+    for wrong in ({"62": "q"}, {"65": "b8"}, {"0": None}, []):
+        try:
+            quirks(wrong)
+        except ValueError:
+            continue
+        raise AssertionError("taken")
+
+
+def test_an_error_carries_a_masked_image():
+    message = Codec().pack("0200", SALE)
+    error = refused(Codec().unpack, message[:40])
+    assert error.image.startswith("0200 F2 (16 digits), F3 000000, F4 (12 digits), F11 000002, F22 072, ")
+    assert "622262" not in error.image
+
+
+def test_parts_of_private_fields():
+    layout = subfields.layout_of("0200", SALE, 60)
+    parts = subfields.split(60, layout, SALE[60])
+    assert [part.name for part, _ in parts] == ["60.1", "60.2", "60.3", "60.4", "60.5", "60.6"]
+    values = {}
+    for part, value in parts:
+        values[part.name] = value
+    assert subfields.join(60, layout, values) == SALE[60]
+
+
+def test_links_of_other_shapes():
+    made = frame.framing({"length": "ascii", "tpdu": False, "header": False})
+    body = Codec().pack("0200", SALE)
+    deframer = made.deframer()
+    deframer.feed(made.pack(b"", b"", body) * 2)
+    assert deframer.next().body == body and deframer.next().body == body and deframer.next() is None
