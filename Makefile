@@ -11,12 +11,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 READY_TO_RUN := .venv/ready-to-run
 READY_TO_TEST := .venv/ready-to-test
+READY_TO_COMPARE := .venv-interop/ready
 
 # Words to pass on: make run ARGS="--port 9000", make test TESTS=tests/flows, make bench ARGS=codecs
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: help setup run demo test lint mpy pytest emv-coverage diagram fixtures screenshot bench campaign-cuts campaign-fuzz clean
+.PHONY: help setup run demo test lint mpy pytest emv-coverage diagram fixtures screenshot bench interop campaign-cuts campaign-fuzz clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -28,6 +29,10 @@ $(READY_TO_RUN): requirements.txt requirements-pi.txt requirements-pi5.txt tools
 $(READY_TO_TEST): requirements.txt requirements-dev.txt requirements-bench.txt requirements-pi.txt requirements-pi5.txt tools/prepare.py
 	@$(PYTHON) tools/prepare.py test
 	@touch $(READY_TO_RUN) $@
+
+$(READY_TO_COMPARE): requirements-interop.txt tools/interop/prepare.py
+	@$(PYTHON) -m tools.interop.prepare
+	@touch $@
 
 setup: $(READY_TO_TEST) ## everything that running and testing need
 	@$(PY) tools/prepare.py say
@@ -67,6 +72,9 @@ screenshot: $(READY_TO_TEST) ## docs/screenshot.png, taken from the running page
 bench: $(READY_TO_TEST) ## our figures beside the peers', in one table; ARGS="codecs start" for a part
 	@$(PY) -m tools.bench $(ARGS)
 
+interop: $(READY_TO_COMPARE) ## our messages and ciphers beside other people's programs; ARGS="wireshark --count 5000"
+	@.venv-interop/bin/python -m tools.interop $(ARGS)
+
 campaign-cuts: $(READY_TO_TEST) ## the power cut at every point and at 50 random moments; ARGS="--count 200"
 	@$(PY) -m tests.campaign_cuts $(ARGS)
 
@@ -74,5 +82,5 @@ campaign-fuzz: $(READY_TO_TEST) ## 20,000 transactions with cards that lie; ARGS
 	@$(PY) -m tests.campaign_fuzz $(ARGS)
 
 clean: ## .venv, caches and what the targets built
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache build
+	@rm -rf .venv .venv-interop .pytest_cache .mypy_cache .ruff_cache build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -23,6 +23,7 @@ BOARD = {
         "uart3": {"pins": (4, 5)},
         "uart5": {"pins": (12, 13)},
         "uart-usb": {},
+        "uart-modem": {},
         "gpio": {},
     },
     "parts": {
@@ -36,6 +37,7 @@ BOARD = {
         "light": {"driver": "lamps", "pins": (10, 9, 11, 8)},
         "vault": {"driver": "software"},
         "link": {"driver": "tcp"},
+        "modem": {"driver": "at", "bus": "uart-modem", "profile": "ec20"},
         "store": {"driver": "sqlite"},
         "clock": {"driver": "system"},
         "random": {"driver": "system"},

@@ -88,7 +88,8 @@ class Assembly:
             self.ports["vault"].attach_modem(self.ports["modem"])
             self.ports["modem"].attach_vault(self.ports["vault"])
         if "modem" in self.ports and "link" in self.ports:
-            self.ports["link"].attach_modem(self.ports["modem"])
+            part = self.board.parts["modem"]
+            self.ports["link"].attach_modem(self.ports["modem"], part.get("ip", "modem"), part.get("interface"))
         self._start(LATER)
 
     def _start(self, names: tuple[str, ...]) -> None:

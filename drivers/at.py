@@ -187,8 +187,8 @@ class Channel:
                 self._too_long = True
             return False
         raw = bytes(buffer[: end.start()])
+        self._skip_feed = buffer[end.start()] == 0x0D
         del buffer[: end.end()]
-        self._skip_feed = end.group() == b"\r"
         text = raw.replace(b"\0", b"").decode("utf-8", "replace").strip()
         if self._too_long or len(raw) > LONGEST_LINE:
             self._too_long = False

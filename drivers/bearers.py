@@ -10,8 +10,8 @@ wired as far as the terminal can know. Of several interfaces of a bearer the bes
     starting   there                   none, or one that the interface gave itself (169.254/16)
     up         there                   one of IPv4 or IPv6
 
-The modem is up by an interface of the system's (ECM, PPP), or by its own sockets when its driver says that it is
-registered.
+The modem carries by an interface of the system's (ECM, PPP), or by its own sockets, which are up when its driver says
+that it is registered; its signal is the driver's either way.
 
 The order is the caller's, but a bearer on which connections failed lately comes last for a while (AVOID_MS): what
 failed says for how long. It is forgiven when a connection stands on it, or when its interface comes up anew.
@@ -125,9 +125,13 @@ class System:
     """What Linux tells. root: where /sys and /proc are; ipv4: (name) -> address or ""; interfaces: {name: bearer}."""
 
     def __init__(self, interfaces: dict[str, str] | None = None, root: str = "/", ipv4: Callable[[str], str] = ipv4_of):
-        self._named = interfaces or {}
+        self._named = dict(interfaces or {})
         self._root = root
         self._ipv4 = ipv4
+
+    def name(self, interface: str, bearer: str) -> None:
+        """This interface belongs to that bearer, whatever else it says."""
+        self._named[interface] = bearer
 
     def read(self) -> list[Interface]:
         """One a bearer, the best, in the order of ports.BEARERS."""
@@ -257,11 +261,23 @@ class Bearers:
         self._due = False  # a look is due because of what netlink told
         self._timed = False  # or because nobody tells
         self.order = Order()
-        self.modem: Any = None
+        self._modem: Any = None
+        self._by_sockets = False
 
     def start(self) -> None:
         """Watches from then on."""
         self._loop.call(self._watch)
+
+    def attach(self, modem: "Any", ip: str = "modem", interface: str | None = None) -> None:
+        """ip: "modem": by its sockets, "kernel": by an interface of the system's. interface: its name, where no rule knows it."""
+        self._modem, self._by_sockets = modem, ip == "modem"
+        if interface:
+            self._system.name(interface, MODEM)
+
+    @property
+    def modem(self) -> "Any":
+        """The one that carries by its own sockets."""
+        return self._modem
 
     def close(self) -> None:
         """From the loop's thread."""
@@ -276,11 +292,13 @@ class Bearers:
         if seen is None:
             seen = self._seen = self._system.read()
         rows = {one.bearer: {"name": one.bearer, "state": one.state, "bars": one.bars, "address": one.address} for one in seen}
-        if self.modem is not None:
-            row = modem_row(self.modem)
-            if rows.get(MODEM, {}).get("state") == "up":  # the kernel has its interface; the signal is the module's
+        if self._modem is not None:
+            row = modem_row(self._modem)
+            if MODEM in rows and (rows[MODEM]["state"] == "up" or not self._by_sockets):
                 rows[MODEM]["bars"] = row["bars"]
             else:
+                if row["state"] == "up" and not self._by_sockets:
+                    row.update(state="starting", address="")  # the interface is still to come
                 rows[MODEM] = row
         return [rows[bearer] for bearer in BEARERS if bearer in rows and bearer in self._only]
 
@@ -292,7 +310,7 @@ class Bearers:
         ways: dict[str, str | None] = {bearer: name if many else "" for bearer, name in up.items()}
         if loopback:
             ways = {WIRED: ""}
-        if MODEM not in ways and self.modem is not None and modem_row(self.modem)["state"] == "up":
+        if MODEM not in ways and self._by_sockets and modem_row(self._modem)["state"] == "up":
             ways[MODEM] = None
         usable = [bearer for bearer in wanted if bearer in ways and bearer in self._only]
         return [(bearer, ways[bearer]) for bearer in self.order.sort(usable, _now_ms())]

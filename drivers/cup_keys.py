@@ -6,8 +6,8 @@
     MAC           `drivers.macs`, method "unionpay"
     PIN block     ISO 9564-1 format 0, of the cipher's block length
     track         of the digits (separator D), the 16 that end one byte before the end (two digits, or one when the number
-                  of digits is odd), enciphered under the track key and put back; a track of less than 17 gets F in front.
-                  With blocks of 16 bytes the same with 32 digits, for which there is no source
+                  of digits is odd), enciphered under the track key (triple DES) and put back; a track of less than 17
+                  gets F in front. What hosts want under SM4 has no source: it is not made
 
 Source: reference/host.md §4; vectors/host/cup_keys.json.
 """
@@ -20,6 +20,7 @@ from drivers.pin_blocks import checked_pan as checked_pan
 
 ZERO_BLOCK = bytes(8)
 TRACK_DIGITS = 104  # of the third track, the longest
+TRACK_TAKEN = 16
 
 
 class TrackError(ValueError):
@@ -62,15 +63,14 @@ def pin_block(pin: bytearray, pan: str) -> bytearray:
 
 
 def encrypted_track(key: Cipher, track: str) -> str:
-    """The digits to send. `key` enciphers; track: digits, D or = between them. Raises TrackError."""
+    """The digits to send. `key` enciphers, blocks of 8; track: digits, D or = between them. Raises TrackError."""
     digits = track.replace("=", "D")
     if not 0 < len(digits) <= TRACK_DIGITS or not set(digits) <= set("0123456789D"):
         raise TrackError("a track has 1 to %d digits" % TRACK_DIGITS)
-    size = 2 * key.block
-    digits = "F" * (size + 1 - len(digits)) + digits
+    digits = "F" * (TRACK_TAKEN + 1 - len(digits)) + digits
     end = len(digits) - (1 if len(digits) % 2 else 2)
-    taken = bytearray.fromhex(digits[end - size : end])
+    taken = bytearray.fromhex(digits[end - TRACK_TAKEN : end])
     try:
-        return digits[: end - size] + key.run(taken).hex().upper() + digits[end:]
+        return digits[: end - TRACK_TAKEN] + key.run(taken).hex().upper() + digits[end:]
     finally:
         cleanse(taken)

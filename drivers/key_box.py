@@ -36,8 +36,6 @@ PIN_FORMS = {
 }
 # method of the port: method of drivers/macs.py under the transaction's MAC key
 DUKPT_MACS = {"dukpt-x9.19": "x9.19", "dukpt-cmac": "cmac"}
-# how a track is enciphered: whether under the transaction's data key
-TRACK_METHODS = {"unionpay": False, "dukpt": True}
 
 
 def first_records(
@@ -176,12 +174,11 @@ class KeyBox:
         cleanse(self._components.pop(number, bytearray()))
 
     def _install(self, fresh):
-        """Saves keys; a new master key takes the working keys away, a new series the open transaction."""
+        """Saves keys. A new master key takes the working keys away; any new key ends the open transaction."""
         slots = {name.partition(":")[2] for name, _ in fresh}
         gone = [name for slot in WORKING for name in key_slots.record_names(slot)] if "master" in slots else []
         self._change(fresh + [(name, None) for name in gone])
-        if slots & {"master", "dukpt"}:
-            self._begin(None)
+        self._begin(None)
 
     # DUKPT.
 
@@ -275,12 +272,11 @@ class KeyBox:
             finally:
                 cleanse(clear)
 
-    def encrypt_track(self, track: str, method: str = "unionpay") -> str:
-        """The digits to send. Refused("bad-data") for what is no track."""
-        if method not in TRACK_METHODS:
-            raise Refused("bad-data")
+    def encrypt_track(self, track: str) -> str:
+        """The digits to send: under the open transaction's data key, without one under "track". Refused("bad-data") for
+        what is no track, and for a key that is not triple DES."""
         with self._guard:
-            if not TRACK_METHODS[method]:
+            if self._transaction is None:
                 kind, key = self._key("track")
                 return _track(kind, key, track)
             kind, key = self._working(dukpt.DATA_REQUEST, "tdes")
@@ -439,6 +435,8 @@ def _mac(method, cipher, key, data):
 
 
 def _track(cipher, key, track):
+    if cipher != "tdes":
+        raise Refused("bad-data")
     try:
         with Cipher(cipher, key) as schedule:
             return cup_keys.encrypted_track(schedule, track)

@@ -1,8 +1,8 @@
 """The system's OpenSSL (libcrypto 3 or 1.1), called through ctypes.
 
-Block ciphers, their modes and MAC, authenticated encryption and RSA's public operation only; hashes, HMAC and PBKDF2 are in the standard
-library. No cipher is written here. The library is opened by its soname at first use (`ctypes.util.find_library`
-starts a compiler and takes 20 ms) and only functions that 1.1 and 3 share are bound.
+Block ciphers, their modes and MAC, authenticated encryption and RSA's public operation only; hashes, HMAC and PBKDF2 are in
+the standard library. No cipher is written here. The library is opened by its soname at first use
+(`ctypes.util.find_library` starts a compiler and takes 20 ms) and only functions that 1.1 and 3 share are bound.
 
     cipher  key bytes    block  standard
     tdes    8, 16, 24    8      ISO/IEC 18033-3 4.2 (TDEA). 8: single DES, as EDE with K,K,K, because OpenSSL 3 keeps

@@ -90,9 +90,10 @@ class TcpLink:
         """Watches the bearers from then on."""
         self.network.start()
 
-    def attach_modem(self, modem: "Any") -> None:
-        """`ports.Modem` with the socket service of `tcp.py`, called before the first connection."""
-        self.network.modem = modem
+    def attach_modem(self, modem: "Any", ip: str = "modem", interface: str | None = None) -> None:
+        """`ports.Modem`, with the socket service of `tcp.py` unless `ip` is "kernel": then the system has an interface for it,
+        called `interface` or so that it is known."""
+        self.network.attach(modem, ip, interface)
 
     def bearers(self) -> list[dict]:
         return self.network.rows()
@@ -309,6 +310,9 @@ class _Connection:
         while True:
             what, value = yield self._spare()
             try:
+                if leaving and what in ("sent", "data"):  # who answers has heard
+                    leaving = False
+                    link.reach("link:sent")
                 if what == "data":
                     self._hand_on([value] if tls is None else tls.feed(value))
                 elif what == "send":
@@ -318,10 +322,8 @@ class _Connection:
                         self._service.send_socket(self._handle, value)
                     else:
                         tls.write(value)
-                elif what == "sent" and leaving:
-                    leaving = False
-                    link.reach("link:sent")
-            except TlsError:
+            except TlsError as error:
+                self._hand_on(error.plain)
                 raise _Down("broken") from None
             if tls is not None:
                 self._flush()

@@ -54,7 +54,6 @@ SPEAK, SIM, NETWORK_RUNG, ATTACH, UP = "speak", "sim", "network", "attach", "up"
 CURES = ("socket", "context", "radio", "reset", "power")
 
 GAP_S = 1.0  # bytes that were announced come without such a pause
-QUIET_S = 0.3  # after a resync: so long nothing may come
 RESYNCS = 5
 RESYNC_S = 2.0
 SILENT_S = 60.0  # then the module is restarted
@@ -63,7 +62,6 @@ TIMEOUTS = 3  # streams in a row that ran out of time
 CALM_S = 600.0  # a cure that is older was for something else
 BACK_OFF_S = (0.0, 0.0, 0.0, 600.0, 1800.0, 3600.0)
 RESTART_S = 120.0
-SMS_WAIT_S = 60.0  # a message waits so long for a SIM that starts and a network that is looked for
 
 UNKNOWN: dict[str, Any] = {
     "sim": "unknown", "registered": "unknown", "dbm": None, "bars": 0, "operator": "", "technology": "", "imei": "", "iccid": "",
@@ -149,6 +147,9 @@ class AtModem:
     clock_s = 3600.0
     retry_s: "tuple[float, ...]" = (0.2, 0.5, 1.0, 2.0, 5.0)
     speak_s = 20.0
+    at_s = 0.5  # between two AT
+    quiet_s = 0.3  # nothing may come for so long when it speaks again
+    sms_wait_s = 60.0  # a message waits so long for a SIM that starts and a network that is looked for
 
     def __init__(
         self,
@@ -192,6 +193,7 @@ class AtModem:
         self._booting = self._again = self._quiet = False
         self._network_since = 0.0
         self._mcc_mnc: tuple[str, str] | None = None
+        self._area = ""
         self._home = ""  # the first digits of the SIM's number
         self._regs: dict[str, facts.Registration] = {}
         self._refresh = self._deact = self._renew = False
@@ -281,7 +283,8 @@ class AtModem:
     def open_socket(self, address: str, port: int, timeout_ms: int, on_event: "Callable[[str, object], None]") -> Socket:
         """A stream to a host -> its handle. on_event(name, value), until "down" or `close_socket`:
 
-        ("step", ("bearer" | "name" | "tcp", ms))     ("up", None)     ("data", bytes)     ("down", one of ports.LINK_FAULTS)
+        ("step", ("bearer" | "name" | "tcp", ms))     ("up", None)     ("data", bytes)     ("sent", None): the
+        modem has taken all that was handed over     ("down", one of ports.LINK_FAULTS)
         """
         socket = Socket(address, port, self._line.now(), timeout_ms, on_event)
         self._ask_owner("open", socket)
@@ -498,7 +501,7 @@ class AtModem:
                 self._line.write(bytes(len(data)))
             answer = self._exchange(at.Command("AT"), RESYNC_S)
             if answer is not None and answer.ok:
-                self._settle(QUIET_S)
+                self._settle(self.quiet_s)
                 return
         raise _Silent
 
@@ -615,9 +618,9 @@ class AtModem:
         self._line.open(baud)
         self._channel.forget()
         for _ in range(tries):
-            answer = self._exchange(at.Command("AT"), 0.5)
+            answer = self._exchange(at.Command("AT"), self.at_s)
             if answer is not None and answer.ok:
-                self._settle(QUIET_S)
+                self._settle(self.quiet_s)
                 return True
         return False
 
@@ -777,6 +780,8 @@ class AtModem:
             stats = [facts.STATS.get(one.stat, "unknown") for one in packet]
         word = next((word for word in ("home", "roaming", "denied", "searching", "unknown") if word in stats), "off")
         was = self._facts["registered"]
+        if word != was:
+            self._mcc_mnc = None  # whose network this is has to be asked
         here = next((one for one, stat in zip(packet, stats, strict=True) if stat == word and one.cell), None)
         news: dict[str, Any] = {"registered": word}
         if word not in ("home", "roaming"):
@@ -786,11 +791,12 @@ class AtModem:
             if self._mcc_mnc:
                 news["cell"] = (*self._mcc_mnc, here.area, here.cell)
         self._know(**news)
-        if (was in ("home", "roaming")) != (word in ("home", "roaming")):
+        if word != was:
             self._network_since = self._line.now()
-            self._refresh = True
             if self._rung == NETWORK_RUNG:
-                self._due = self._line.now()
+                self._due = self._network_since
+        if word != was or here is not None and here.area != self._area:
+            self._refresh, self._area = True, here.area if here is not None else ""
 
     def _who(self):
         """Operator, cell, time."""
@@ -1105,7 +1111,7 @@ class AtModem:
 
     def _queue_sms(self, ticket, number, text, parts):
         message = {"ticket": ticket, "number": number, "text": text, "parts": parts, "begun": False}
-        message["until"] = self._in(SMS_WAIT_S)
+        message["until"] = self._in(self.sms_wait_s)
         self._outgoing.append(message)
 
     def _message(self):

@@ -337,6 +337,8 @@ class Sockets:
         else:
             del socket.outbox[:taken]
             socket.full_since = None
+            if not socket.outbox:
+                socket.tell("sent", None)
         return True
 
     def _offer(self, socket):

@@ -1,12 +1,13 @@
 """Gives a device its identity: who it is for the host, where the host is, the master key, and which cards it takes.
 
-The key comes in two components or more that different people hold; the key is their XOR, so that one of them knows
-nothing. The check value (first 4 bytes of E(key, eight zero bytes)) is what people compare.
+A key comes in two components or three that different people hold; it is their XOR, so that one of them knows nothing. The
+check value (drivers/kcv.py) is what people compare. Beside the master key a device may get a transport key, under which
+other master keys come later from the host; both are keys of one cipher.
 
 What is written, in this order, so that a power cut at any point leaves a device that says it is not provisioned:
 
     1  parameter terminal.number is deleted, if there was one
-    2  the vault is made anew: master key, own keys, the factory's operators
+    2  the vault is made anew: master key, transport key, own keys, the factory's operators
     3  all parameters and the exception file, in one commit
 
 Card data come from the caller, who has checked them (`firmware.emv.parameter_file`): a device without any says at its start
@@ -25,8 +26,9 @@ import re
 from collections import namedtuple
 from collections.abc import Sequence
 
-from drivers import vault_software
-from drivers.cup_keys import check_value
+from drivers import kcv, vault_software
+from drivers.components import ComponentError
+from drivers.components import combine as combined
 from drivers.key_slots import Refused
 from drivers.libcrypto import cleanse
 from drivers.passwords import COST
@@ -38,9 +40,8 @@ TRANSACTIONS, OPEN = "transactions", "open"
 EXCEPTIONS = "exceptions"  # the store's table: key = fingerprint in hex
 APPLICATIONS = "emv.aids"  # without it a device takes no card
 NUMBERS = ("terminal.number", "merchant.number")
-COMPONENT_BYTES = 16
-
-Summary = namedtuple("Summary", ("check_value", "again", "forgotten"))
+COMPONENT_BYTES = 16  # where nothing else is said: of a double-length triple DES key
+Summary = namedtuple("Summary", ("check_value", "again", "forgotten", "transport"))
 Setting = namedtuple("Setting", ("name", "kind", "default", "check", "wanted"))
 
 NEEDED = object()  # a setting without default
@@ -103,24 +104,12 @@ def checked_settings(settings: dict) -> dict:
     return checked
 
 
-def combine(components: "Sequence[bytes | bytearray]") -> bytearray:
-    """The master key, 16 bytes, for the caller to wipe. ProvisioningError("component") for what makes no good key."""
-    if len(components) < 2:
-        raise ProvisioningError("component", "two at least")
-    key = bytearray(COMPONENT_BYTES)
-    for place, component in enumerate(components):
-        if len(component) != COMPONENT_BYTES:
-            raise ProvisioningError("component", "number %d does not have %d bytes" % (place + 1, COMPONENT_BYTES))
-        if not any(component):
-            raise ProvisioningError("component", "number %d is all zeros" % (place + 1))
-        for at in range(COMPONENT_BYTES):
-            key[at] ^= component[at]
-    # Bit 0 of each byte is parity, which the cipher ignores.
-    effective = bytes(byte & 0xFE for byte in key)
-    if effective[:8] == effective[8:]:
-        cleanse(key)
-        raise ProvisioningError("component", "together they make a single-length key")
-    return key
+def combine(components: "Sequence[bytes | bytearray]", cipher: str = "tdes") -> bytearray:
+    """The key, for the caller to wipe. ProvisioningError("component") for what makes no good key of the cipher."""
+    try:
+        return combined(components, cipher)
+    except ComponentError as error:
+        raise ProvisioningError("component", str(error)) from None
 
 
 def is_provisioned(folder: "str | os.PathLike") -> bool:
@@ -145,18 +134,26 @@ def provision(
     cost: int = COST,
     cards: "dict | None" = None,
     exceptions: "Sequence[str] | None" = None,
+    transport: "Sequence[bytes | bytearray] | None" = None,
+    cipher: str = "tdes",
 ) -> "Summary":
     """Makes the device in `folder`, a new one or, with `again`, one that was provisioned before.
 
-    settings: {name: value} for SETTINGS; components: 16 bytes each; cards, exceptions: as of `card_rows`. -> Summary(check
-    value of the master key, whether there was something to replace, how many cards of the exception file were lost with
-    the keys that they were kept under). Raises ProvisioningError; StoreError when a running
-    terminal owns the folder, or the store is damaged; OSError; CryptoError. Nothing is written before all of it is known
-    to be good.
+    settings: {name: value} for SETTINGS; components: of the master key; transport: those of the transport key (None: the
+    device has none), all as long as the cipher's keys are; cards, exceptions: as of `card_rows`. -> Summary(check value of
+    the master key, whether there was something to replace, how many cards of the exception file were lost with the keys that
+    they were kept under, check value of the transport key or None). Raises ProvisioningError; StoreError when a running
+    terminal owns the folder, or the store is damaged; OSError; CryptoError, also where the library lacks the cipher. Nothing
+    is written before all of it is known to be good.
     """
     settings = checked_settings(settings)
-    master = combine(components)
+    master, carrier = combine(components, cipher), None
     try:
+        carrier = None if transport is None else combine(transport, cipher)
+        if carrier == master:
+            raise ProvisioningError("component", "the transport key is the master key")
+        # First of all, so that a cipher that the library lacks is known before anything is written.
+        check_values = [None if key is None else kcv.check_value(cipher, key) for key in (master, carrier)]
         store = SqliteStore(None, {}, folder)
         try:
             first = SETTINGS[0].name
@@ -170,16 +167,16 @@ def provision(
                     raise ProvisioningError("open")
             if was:
                 store.commit([(PARAMETERS, first, None, None)])
-            vault_software.create(folder, master, random, cost)
+            vault_software.create(folder, master, random, cost, cipher, carrier)
             forgotten = 0 if keys == "ready" or exceptions is not None else len(store.range(EXCEPTIONS))
             # Marks that were made with lost keys fit no card any more.
             rows = card_rows(store, folder, cards or {}, [] if forgotten else exceptions)
             store.commit(rows + [(PARAMETERS, name, _json(value), None) for name, value in settings.items()])
-            return Summary(check_value(master), was, forgotten)
+            return Summary(check_values[0], was, forgotten, check_values[1])
         finally:
             store.close()
     finally:
-        cleanse(master)
+        cleanse(master, carrier or bytearray())
 
 
 def has_cards(folder: "str | os.PathLike") -> bool:

@@ -3,7 +3,8 @@
 The picture is built as a list of columns, one integer each, bit 0 at the top (see `fonts.py`). Its geometry, for
 any panel from 128x64 up (rows in pixels from the top, of the upper edge of a Han character):
 
-    0..12        title: white bar, black text, centred; between warning stripes when the style is "alert"
+    0..12        title: white bar, black text, centred; between warning stripes when the style is "alert", else with
+                 the sign of what carries the messages at its right end
     1            or, without a title, a line
     14, 27, 39   lines or menu; rows are spread evenly down to the bottom row
     height-12    bottom row: cancel's word left, confirm's right, a progress bar between or instead;
@@ -54,6 +55,40 @@ PLAIN_DOWN = 4
 BAR_TOP, BAR_ROWS = 2, 8
 
 ELLIPSIS = "…"
+
+# Signs of the bearers, a row a string; a strength of 0..4 stands behind as bars.
+ART = {
+    "modem": ("#.#.#", "#.#.#", ".###.", "..#..", "..#..", "..#..", "..#..", "..#..", "..#.."),
+    "wifi": (".###.", "#...#", "..#..", ".#.#.", ".....", "..#..", ".....", ".....", "....."),
+    "ethernet": (
+        "...#####....", "...#...#....", "...#####....", ".....#......", ".....#......", "..#######...", "..#.....#...",
+        "####...####.", "####...####.",
+    ),
+    "none": (
+        "#.#.#.......", "#.#.#.......", ".###..#...#.", "..#....#.#..", "..#.....#...", "..#....#.#..", "..#...#...#.",
+        "..#.........", "..#.........",
+    ),
+}  # fmt: skip
+BARS = 4
+CORNER = 14  # columns at the right end of a title that a sign takes
+
+
+def columns_of_art(rows: tuple[str, ...]) -> list[int]:
+    """The columns of a drawing, bit 0 at the top."""
+    return [sum(1 << y for y, row in enumerate(rows) if row[x] == "#") for x in range(len(rows[0]))]
+
+
+def sign(corner: str) -> list[int]:
+    """The CORNER columns of a `Screen.corner`, as they stand in the white bar before it is inverted."""
+    name, _, bars = corner.partition(" ")
+    columns = columns_of_art(ART[name])
+    for bar in range(BARS if bars else 0):
+        rows = 2 + 2 * bar if bar < int(bars) else 1
+        columns += [(1 << rows) - 1 << 9 - rows, 0]
+    return [column << 1 for column in (columns + [0] * CORNER)[:CORNER]]
+
+
+SIGNS = ("ethernet", "none", *(f"{name} {bars}" for name in ("wifi", "modem") for bars in range(BARS + 1)))
 
 
 def stripe(x: int) -> int:
@@ -145,7 +180,7 @@ class _Layout:
         if screen.progress is not None:
             self._progress(screen.progress, screen.keys)
         if screen.title:
-            self._title(screen.title, screen.style == "alert")
+            self._title(screen.title, screen.style == "alert", screen.corner)
         else:
             rows.insert(0, TITLE_Y)
         if screen.big:
@@ -166,9 +201,12 @@ class _Layout:
             text = text[:-1]
         return (self.fonts.text(text) + dots)[: max(room, 0)]
 
-    def _title(self, title: str, alert: bool) -> None:
-        text = self._text(title, self.width - 2 * MARGIN - (2 * STRIPE_GAP if alert else 0))
-        left = (self.width - len(text)) // 2
+    def _title(self, title: str, alert: bool, corner: str) -> None:
+        width = self.width - (CORNER if corner and not alert else 0)
+        text = self._text(title, width - 2 * MARGIN - (2 * STRIPE_GAP if alert else 0))
+        left = (width - len(text)) // 2
+        if width < self.width:
+            self.canvas.put(width, TITLE_Y, sign(corner))
         self.canvas.put(left, TITLE_Y, text)
         if not alert:
             self.canvas.invert(0, 0, self.width, TITLE_ROWS)

@@ -39,11 +39,13 @@ WHY = {
 
 
 class TlsError(Exception):
-    """There is no trusted connection; `why` is one of ports.LINK_FAULTS. `Tls.take` has what the other side is to be told."""
+    """There is no trusted connection, or no more; `why` is one of ports.LINK_FAULTS. plain: the pieces that were good, before.
+    `Tls.take` has what the other side is to be told."""
 
-    def __init__(self, why: str):
+    def __init__(self, why: str, plain: "list[bytes] | None" = None):
         super().__init__(why)
         self.why = why
+        self.plain = plain or []
 
 
 class Tls:
@@ -92,7 +94,7 @@ class Tls:
         except self._through:
             self.ended = True
         except self._error as error:
-            raise TlsError(_why(error)) from None
+            raise TlsError(_why(error), plain) from None
         return plain
 
     def write(self, data: bytes) -> None:

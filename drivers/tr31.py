@@ -163,9 +163,7 @@ def unwrap(protection: "bytes | bytearray", text: str) -> "tuple[Header, bytearr
         cleanse(clear)
 
 
-def wrap(
-    protection: "bytes | bytearray", header: Header, key: "bytes | bytearray", random, hiding: "int | None" = None
-) -> str:
+def wrap(protection: "bytes | bytearray", header: Header, key: "bytes | bytearray", random, hiding: "int | None" = None) -> str:
     """The block of a key. random(n) -> n unpredictable bytes; hiding: bytes that its length is hidden in, by default the
     longest key of its algorithm. Raises Tr31Error, CryptoError."""
     bound = _bound(header.version, protection)

@@ -150,13 +150,11 @@ class Vault:
         self._answer(self._quick, ticket, lambda: self._keys.mac(data, method))
 
     def check_mac(self, ticket: int, data: bytes, mac: bytes, method: str = "unionpay") -> None:
-        self._answer(
-            self._quick, ticket, lambda: hmac.compare_digest(self._keys.mac(data, method, reply=True), bytes(mac))
-        )
+        self._answer(self._quick, ticket, lambda: hmac.compare_digest(self._keys.mac(data, method, reply=True), bytes(mac)))
 
-    def encrypt_track(self, ticket: int, track: str, method: str = "unionpay") -> None:
-        """As the port says; method "dukpt": under the DUKPT transaction's data key."""
-        self._answer(self._quick, ticket, lambda: self._keys.encrypt_track(track, method))
+    def encrypt_track(self, ticket: int, track: str) -> None:
+        """As the port says; while a DUKPT transaction is open, under its data key. New keys end it."""
+        self._answer(self._quick, ticket, lambda: self._keys.encrypt_track(track))
 
     def seal(self, ticket: int, data: bytes) -> None:
         self._answer(self._quick, ticket, lambda: self._keys.seal(data))
@@ -206,9 +204,7 @@ class Vault:
         if why:
             self._refuse(ticket, why)
         else:
-            self._begin(
-                ticket, HexadecimalEntry(2 * size), lambda digits: self._keys.keep_component(number, digits, cipher)
-            )
+            self._begin(ticket, HexadecimalEntry(2 * size), lambda digits: self._keys.keep_component(number, digits, cipher))
 
     def enter_sim_pin(self, ticket: int) -> None:
         why = self._keys.refusal()

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 from drivers.board import Board
 from emulator.chips.ccid import CcidChip
 from emulator.chips.gpio import Buzzer, KeyMatrix, Lamps
+from emulator.chips.modem import ModemChip
 from emulator.chips.oled import Sh1106Chip, Ssd1306Chip
 from emulator.chips.pn532 import Pn532Chip
 from emulator.chips.printer import PrinterChip
 from emulator.chips.stripe import StripeChip
 from emulator.hands import Hands, Keypad
 from emulator.paper import Paper
+from emulator.radio import Radio
 from emulator.sounds import Sounds
 from emulator.wires import Wires
 
@@ -32,9 +35,10 @@ class Chips:
     log(kind, text)         told what crosses the wires
     apdu(direction, apdu)   told what passes between reader and card
     watched()               whether a driver reads the keys
-    fast                    printing takes no time
+    fast                    printing and the mobile network take no time
+    radio                   the mobile network
 
-    panel, keypad, hands, lamps, buzzer, sounds, reader, chip, stripe, printer: what there is
+    panel, keypad, hands, lamps, buzzer, sounds, reader, chip, stripe, printer, modem: what there is
     by_part    those that can be broken, by the board's name of the part
     """
 
@@ -47,6 +51,7 @@ class Chips:
         apdu: Callable[[str, bytes], None],
         watched: Callable[[], bool],
         fast: bool,
+        radio: Radio,
     ) -> None:
         parts = board.parts
 
@@ -85,20 +90,38 @@ class Chips:
             made.callback(self.printer.close)
             made.callback(self.reader.close)
             made.callback(self.chip.close)
+            self.modem = self._modem(parts["modem"], wires, radio, log, lambda: changed("radio"), fast)
+            made.callback(self.modem.close)
             self.reader.start()
             self.chip.start()
+            self.modem.start()
             self.by_part: dict[str, object] = {
                 "display": self.panel,
                 "contactless": self.reader,
                 "chip": self.chip,
                 "stripe": self.stripe,
                 "printer": self.printer,
+                "modem": self.modem,
             }
             self._made = made.pop_all()
 
+    @staticmethod
+    def _modem(
+        part: dict[str, Any], wires: Wires, radio: Radio, log: Callable[[str, str], None], changed: Callable[[], None], fast: bool
+    ) -> ModemChip:
+        bus = part["bus"]
+        return ModemChip(
+            radio, part["profile"], wires.add_uart(bus), hang_up=lambda: wires.unplug(bus), come_back=lambda: wires.add_uart(bus),
+            log=log, changed=changed, fast=fast,
+        )  # fmt: skip
+
+    def power_on(self) -> None:
+        """There is power: what has to start by itself does."""
+        self.modem.power_on()
+
     def reset(self) -> None:
         """Power lost: every chip forgets."""
-        for chip in (self.panel, self.reader, self.chip, self.stripe, self.printer):
+        for chip in (self.panel, self.reader, self.chip, self.stripe, self.printer, self.modem):
             chip.reset()
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ their own. What is behind the methods:
     town        the acquirer, the cards, who the device is          places    where the cards are
     wires       the wires that the firmware opens                   faults    what is broken
     assemble    the chips at their ends                             glass     what can be read on the panel
+    radio       the mobile network round the 4G module
     power       button, plug, crash, the firmware's process         paper     what hangs out, what was torn off
     livelog     what crossed the wires                              snapshot  all that can be seen, for a face
     recordings  cards from files, cards taken down
@@ -47,6 +48,7 @@ from emulator.livelog import Entry, LiveLog, describe_answer, describe_command
 from emulator.paper import Paper, Pieces
 from emulator.places import Places
 from emulator.power import CRASHED, OFF, OFF_S, ON, Power
+from emulator.radio import Radio, kept_papers
 from emulator.recordings import Tape, opened
 from emulator.snapshot import SECTIONS, snapshot
 from emulator.sounds import Sound
@@ -109,10 +111,11 @@ class Device:
             made.enter_context(_taken(bench / "lock"))
             self.town: Town = self._make_town(bench, acquirer_port)
             made.callback(self.town.close)
+            self.radio = self._make_radio(bench)
             self.wires = Wires(bench / "wires", self._heard)
             made.callback(self.wires.close)
             self.chips = Chips(
-                self.board, self.wires, self.changes.touch, self._heard, self._apdu, lambda: self.power == ON, fast
+                self.board, self.wires, self.changes.touch, self._heard, self._apdu, lambda: self.power == ON, fast, self.radio
             )
             made.callback(self.chips.close)
             self._power = Power(
@@ -142,12 +145,20 @@ class Device:
         except (ShelfError, ProvisioningError, CryptoError, StoreError, sqlite3.DatabaseError, OSError) as error:
             raise Unusable(f"{self.folder}: {error}") from error
 
+    def _make_radio(self, bench: Path) -> Radio:
+        try:
+            radio = Radio(kept_papers(bench / "radio.json"))
+        except OSError as error:
+            raise Unusable(f"{self.folder}: {error}") from error
+        radio.listeners.append(lambda: self.changes.touch("radio"))
+        return radio
+
     def _heard(self, kind: str, text: str) -> None:
         """What a chip or the acquirer tells of itself."""
         if kind == "card":
             self.changes.touch("cards")  # one may have left by itself
             self._tape.look()
-        if kind in ("iso8583", "apdu", "power"):
+        if kind in ("iso8583", "apdu", "power", "modem"):
             self._log.add(kind, text)
         else:
             self._log.add("wire", text if kind == "wire" else f"{kind}: {text}")
@@ -205,7 +216,11 @@ class Device:
 
     def keys(self, text: str) -> None:
         """Types: "01 ENTER 0000 ENTER" (`hands.py`). Returns when the last key is up again."""
-        self._type(keys_of(text, self.town.pin))
+        self._type(keys_of(text, self._pin))
+
+    def _pin(self, name: str) -> str:
+        """The PIN of a card, or of the SIM."""
+        return self.radio.card.pin if name == "sim" else self.town.pin(name)
 
     def _type(self, keys: list[str]) -> None:
         self._log.add("key", "1 key" if len(keys) == 1 else f"{len(keys)} keys")
@@ -256,6 +271,7 @@ class Device:
         self._faults.set(name, on)
         self._log.add("wire", f"fault {name} {'on' if on else 'off'}")
         self.changes.touch("faults")
+        self.changes.touch("radio")
 
     def rule(self, text: str) -> None:
         """What the host does to messages (`emulator/acquirer/rules.py`). ValueError says what is wrong with it."""

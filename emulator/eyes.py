@@ -23,6 +23,7 @@ from drivers.render import (
     BAR_ROWS,
     BAR_TOP,
     BIG_PAGES,
+    CORNER,
     HAN_ROWS,
     MARGIN,
     MENU_BOX,
@@ -30,12 +31,14 @@ from drivers.render import (
     MENU_X,
     PLAIN_DOWN,
     SHORT_DOWN,
+    SIGNS,
     STRIPE_GAP,
     TAB_PAD,
     TAB_ROWS,
     TITLE_ROWS,
     TITLE_Y,
     Renderer,
+    sign,
     stripe,
     text_rows,
 )  # fmt: skip
@@ -159,7 +162,7 @@ class Alphabet:
 class Sight:
     """What is on the panel.
 
-    title, lines, big, keys, progress, menu, style     as in `firmware.screens.Screen`, of what can be read
+    title, lines, big, keys, progress, menu, style, corner     as in `firmware.screens.Screen`, of what can be read
     exact        whether these, drawn again, give the same pixels
     text         every row from top to bottom, joined by newlines
     """
@@ -167,6 +170,7 @@ class Sight:
     def __init__(self, screen: Screen, rows: Iterable[str], exact: bool, plain: Callable[[str], str]) -> None:
         self.title, self.lines, self.big = screen.title, screen.lines, screen.big
         self.keys, self.progress, self.menu, self.style = screen.keys, screen.progress, screen.menu, screen.style
+        self.corner = screen.corner
         self.exact = exact
         self.text = "\n".join(row for row in rows if row)
         self._plain = plain
@@ -258,10 +262,22 @@ class _Page:
         while right > left and bar[right - 1] == stripe(right - 1):
             right -= 1
         style = "alert" if left else ""
+        self.corner = self._sign(bar)
+        if self.corner:
+            right -= CORNER
         inner = [(column ^ full) >> TITLE_Y for column in bar[left:right]]
         if style:
             return self.letters.spell(inner[STRIPE_GAP:-STRIPE_GAP] or [0]) or "", style
         return (self.letters.spell_centred(inner) or "" if bar[0] == full else ""), style
+
+    def _sign(self, bar: list[int]) -> str:
+        """The sign at the right end of the title, "" for none."""
+        full = (1 << TITLE_ROWS) - 1
+        end = [column ^ full for column in bar[-CORNER:]]
+        for name in SIGNS:
+            if end == [column << TITLE_Y for column in sign(name)]:
+                return name
+        return ""
 
     def _keys(self) -> tuple[tuple[str, str], int, int]:
         """The two words, where the left one's tab ends and where the right one's begins."""
@@ -298,7 +314,7 @@ class _Page:
         return None if any(strip[:MARGIN]) else self.letters.spell_left(strip[MARGIN:])
 
     def _screen(self, lines: Sequence[str], big: str = "", menu: Sequence[tuple[str, str]] = ()) -> Screen:
-        return Screen(self.title, lines, big, self.keys, self.progress, menu, self.style)
+        return Screen(self.title, lines, big, self.keys, self.progress, menu, self.style, self.corner)
 
     def with_big(self, short: bool, alphabet: Alphabet, down: int, high: int) -> Iterable[Screen]:
         """The page read with large text at one place: what it may have been."""

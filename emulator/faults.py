@@ -14,6 +14,10 @@ FAULTS = (
     ("chip-gone", "chip", "silent"),
     ("stripe-gone", "stripe", "silent"),
     ("display-gone", "display", "absent"),
+    ("modem-gone", "modem", "gone"),
+    ("modem-silent", "modem", "silent"),
+    ("modem-noise", "modem", "noise"),
+    ("modem-storm", "modem", "storm"),
 )
 
 

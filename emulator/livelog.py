@@ -3,6 +3,7 @@
     wire      chips: what the display, printer, reader, lamps and buzzer were told
     apdu      what passed between reader and card, decoded by tag
     iso8583   what passed between terminal and acquirer, decoded by field
+    modem     AT commands and what the 4G module says; of payload the size alone
     key       that a key was pressed; never which, because the emulator cannot know what is a secret
     power     the process and its power
     terminal  what the firmware's process wrote to stdout and stderr
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from firmware.emv import tags, tlv
 from firmware.emv.apdu import status_word
 
-KINDS = ("wire", "apdu", "iso8583", "key", "power", "terminal")
+KINDS = ("wire", "apdu", "iso8583", "modem", "key", "power", "terminal")
 KEPT = 2000
 LONGEST = 4000  # characters of one entry
 

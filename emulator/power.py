@@ -68,6 +68,7 @@ class Power:
             if not self._process.running:
                 self._asked = None
                 self._log.add("power", "on")
+                self._chips.power_on()
                 self._process.start()
                 self._set(ON)
 

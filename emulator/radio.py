@@ -182,7 +182,7 @@ class Radio:
         self.card = Sim(papers["iccid"], papers["imsi"], papers["number"])
         self.hosts = dict(HOSTS)
         self.centre = "+8613010112500"
-        self.listeners: list[Callable[[], None]] = []
+        self.listeners: list[Callable[[], object]] = []
         self.percent = 80
         self.tower = TOWERS[0]
         self.inserted = True

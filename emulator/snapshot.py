@@ -9,6 +9,7 @@
               "group": [Chinese, English], "shows": [Chinese, English], "place": "shelf" | "reader" | "slot"}]
     faults    {name: bool}                          rules    {"now": [text], "examples": [text]}
     stop      the point at which the power will go, or ""
+    radio     the mobile network (`Radio.view`), and "module": what is seen of the 4G module (`ModemChip.view`)
     books     {"postings": [...], "balances_fen": {card: fen}}
     log       [{"number", "at_ms", "kind", "text"}]
 
@@ -57,6 +58,7 @@ VIEWS: dict[str, Callable[[Device], Any]] = {
     "faults": lambda device: device.faults,
     "rules": lambda device: device.town.rules(),
     "stop": lambda device: device.stop_point,
+    "radio": lambda device: device.radio.view() | {"module": device.chips.modem.view()},
     "books": _books,
 }
 SECTIONS = (*VIEWS, "log")

@@ -12,6 +12,7 @@ Two threads, both asleep until the firmware moves: one for I2C and GPIO, one for
 its time (it may kill the firmware).
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -98,6 +99,13 @@ class Wires:
         """The chip's end of a UART that was added. KeyError when there is none of the name."""
         return self._uarts[bus][0]
 
+    def unplug(self, bus: str) -> None:
+        """Takes a UART away, as a USB plug does: who has it open is hung up, and nothing is where it was."""
+        for descriptor in self._uarts.pop(bus, ()):
+            os.close(descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.folder, bus))
+
     def on_point(self, callback: "Callable[[str], None] | None") -> None:
         """callback(point) for each armed point that the firmware reaches, while it waits. From a thread of its own."""
         self._on_point = callback
@@ -119,7 +127,7 @@ class Wires:
     def reset(self) -> None:
         """Power lost: no pin is driven, bytes under way on a UART are gone."""
         self.gpio.reset()
-        for master, slave in self._uarts.values():
+        for master, slave in list(self._uarts.values()):
             termios.tcflush(slave, termios.TCIOFLUSH)
             termios.tcflush(master, termios.TCIOFLUSH)
 

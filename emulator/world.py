@@ -35,6 +35,7 @@ from emulator.standins import text as texts
 from emulator.standins.store import PowerCut
 from firmware.emv import parameter_file
 from firmware.events import Event
+from firmware.ledger import Ledger
 from firmware.machine import Machine
 from firmware.runtime import ClockWatch
 from firmware.screens import Screen
@@ -52,11 +53,22 @@ SETTINGS = {
     "host.address": HOST[0],
     "host.port": HOST[1],
 }
+MARKS = ("void", "adjusted", "completed")  # of what another transaction has taken the place of
 WHOLE = 10_000_000  # steps after which a world that does not come to rest is taken for one that never will
 
 
 def _coded(parameters):
     return [(name, json.dumps(value).encode(), None) for name, value in parameters.items()]
+
+
+def standing(ledger: Ledger) -> "list[tuple[str, str, str, int]]":
+    """[(batch, trace, kind, fen)], sorted: what stands by the terminal's ledger, in the words of `Books.standing_all`. What a
+    bank has approved by telephone is an offline sale to it."""
+    return sorted(
+        (one["batch"], one["trace"], "offline-sale" if one.get("referral") else one["kind"], one["fen"])
+        for one in ledger.newest(100_000)
+        if one["phase"] == "approved" and "refused" not in one and not any(one.get(mark) for mark in MARKS)
+    )
 
 
 class Lost(AssertionError):
@@ -321,9 +333,4 @@ class World:
         held = {one["void"]: one["id"] for one in approved if one.get("void")}
         if undone != held:
             return False
-        ours = [
-            (one["batch"], one["trace"], one["kind"], one["fen"])
-            for one in approved
-            if not (one.get("void") or one.get("adjusted") or one.get("completed"))
-        ]
-        return sorted(ours) == sorted(self.bank.standing_all(TERMINAL)) and self.bank.balanced()
+        return standing(ledger) == sorted(self.bank.standing_all(TERMINAL)) and self.bank.balanced()

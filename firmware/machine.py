@@ -9,6 +9,8 @@ follows the moves that result, draws the screen, and only then looks at the next
     a key           the state's `on_digit`, `on_confirm`, `on_cancel` ... by the table KEYS
     an answer       the task that holds the ticket; when the task ends, the state's `on_done(result)`
     a deadline      the state's `on_deadline`: by default what cancel does
+    a message       kept by the terminal, and shown by the menu
+    the network     the screen is drawn anew: it may show what carries the messages
     a part          noted in `terminal.parts`, then `on_part`
     a global event  GLOBAL_HANDLERS, in every state, by the phase of the open transaction
 
@@ -38,6 +40,7 @@ from firmware.events import (
     KEY,
     LOW_POWER,
     PART,
+    SMS,
     STOP,
     TAMPER,
     Event,
@@ -210,6 +213,8 @@ class Machine:
             self._guard(self.state.on_part, part, state)
         elif event.name in GLOBAL:
             self._guard(self._global, event)
+        elif event.name == SMS:
+            self._guard(self.terminal.sms_came, event.value)
         else:
             self._answer(event)
         self._follow()

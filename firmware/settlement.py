@@ -149,7 +149,7 @@ class Settlement:
 
     def asking(self, ledger: "Ledger") -> None:
         """The totals are about to leave: from here on they are these. Asked again, nothing changes."""
-        if self._now()["step"] == OPEN:
+        if self.current["step"] == OPEN:
             kept = self._next(ASK, {})
             self._freeze(kept, ledger)
             self._store.commit([self._row(kept)])
@@ -181,13 +181,15 @@ class Settlement:
             self.running = None
             self._number -= 1
 
-    def _now(self) -> "Kept":
+    @property
+    def current(self) -> "Kept":
+        """The one that is running. SettlementError without one."""
         if self.running is None:
             raise SettlementError("no settlement is running")
         return self.running
 
     def _next(self, step: str, changes: "Kept") -> "Kept":
-        kept = dict(self._now())
+        kept = dict(self.current)
         if step:
             if step not in STEPS[kept["step"]]:
                 raise SettlementError("%s does not follow %s" % (step, kept["step"]))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from firmware.settlement import Kept
     from firmware.terminal import Terminal
 
-NAME, COUNT = 15, 4  # cells of a line of the totals; the sum takes the rest
+NAME, COUNT = 14, 4  # cells of a line of the totals; the sum takes the rest
 PART = 40  # records of one job
 VERDICTS = ("settle.balanced", "settle.unbalanced", "settle.error")
 
@@ -49,8 +49,8 @@ def totals(terminal: "Terminal", kept: "Kept", again: bool = False) -> "Job":
         job.append(("rule", ""))
         job.append(("b", spread(t(half), said)))
         job += _half(terminal, kept, at)
-        job.append(("", _sum(t("slip.debit"), ours[at].debits, ours[at].debit_fen)))
-        job.append(("", _sum(t("slip.credit"), ours[at].credits, -ours[at].credit_fen)))
+        job += _sum(t("slip.debit"), ours[at].debits, ours[at].debit_fen)
+        job += _sum(t("slip.credit"), ours[at].credits, -ours[at].credit_fen)
         if kept["host"] and theirs[at].flag != BALANCED and _told(theirs[at]):
             job += _difference(terminal, ours[at], theirs[at])
         net += ours[at].debit_fen - ours[at].credit_fen
@@ -90,25 +90,21 @@ def _half(terminal: "Terminal", kept: "Kept", at: int) -> "Job":
     found = sorted([scheme for scheme in kept["totals"] if (organisation(scheme) == own) == (at == 0)])
     for scheme in found:
         kinds = kept["totals"][scheme]
-        lines = [_sum(t(row.title), kinds[row.name][0], row.sign * kinds[row.name][1]) for row in TABLE if _counts(row, kinds)]
-        if lines and at:
+        rows = [row for row in TABLE if row.sign and kinds.get(row.name, (0, 0))[0]]
+        if rows and at:
             job.append(("", scheme))
-        job += [("", line) for line in lines]
+        for row in rows:
+            job += _sum(t(row.title), kinds[row.name][0], row.sign * kinds[row.name][1])
     return job
 
 
-def _counts(row: "object", kinds: "dict[str, list[int]]") -> bool:
-    count = kinds.get(row.name, (0, 0))[0]  # type: ignore[attr-defined]
-    return bool(row.sign and count)  # type: ignore[attr-defined]
-
-
-def _sum(name: str, count: int, fen: int) -> str:
+def _sum(name: str, count: int, fen: int) -> "Job":
     """One line of the totals; a long name has a line of its own."""
-    number = str(count)
-    right = " " * (COUNT - len(number)) + number
-    amount = yuan(fen)
-    right += " " * (WIDTH - NAME - COUNT - len(amount)) + amount
-    return name + " " * (NAME - cells(name)) + right if cells(name) <= NAME else spread(name, right)
+    number, amount = str(count), yuan(fen)
+    right = " " * (COUNT - len(number)) + number + " " * (WIDTH - NAME - COUNT - len(amount)) + amount
+    if cells(name) > NAME:
+        return [("", name), ("", " " * NAME + right)]
+    return [("", name + " " * (NAME - cells(name)) + right)]
 
 
 def _told(half: Half) -> bool:
@@ -121,12 +117,12 @@ def _difference(terminal: "Terminal", ours: Half, theirs: Half) -> "Job":
     t = terminal.texts
     job: Job = []
     for name, mine, its in (
-        ("slip.debit", (ours.debits, ours.debit_fen), (theirs.debits, theirs.debit_fen)),
-        ("slip.credit", (ours.credits, -ours.credit_fen), (theirs.credits, -theirs.credit_fen)),
+        ("slip.host_debit", (ours.debits, ours.debit_fen), (theirs.debits, theirs.debit_fen)),
+        ("slip.host_credit", (ours.credits, -ours.credit_fen), (theirs.credits, -theirs.credit_fen)),
     ):
         if mine != its:
-            job.append(("", _sum(t(("slip.of_host", name)), its[0], its[1])))
-            job.append(("b", _sum(t("slip.difference"), mine[0] - its[0], mine[1] - its[1])))
+            job += _sum(t(name), its[0], its[1])
+            job += _sum(t("slip.difference"), mine[0] - its[0], mine[1] - its[1])
     return job
 
 
@@ -176,7 +172,14 @@ def _lines(terminal: "Terminal", record: "Record", note: str) -> "Job":
     sign = -1 if BY_NAME[record["kind"]].sign < 0 else 1
     name = "%s %s" % (record["trace"], terminal.texts(BY_NAME[record["kind"]].title))
     card = "%s /%s" % (record["pan"], ENTRY_LETTERS.get(record["entry"], ""))
-    return [("", spread(name, yuan(sign * record["fen"]))), ("", spread(card, note))]
+    return _pair(name, yuan(sign * record["fen"])) + _pair(card, note)
+
+
+def _pair(left: str, right: str) -> "Job":
+    """Left and right in one line, in two where one is too short."""
+    if cells(left) + 1 + cells(right) <= WIDTH:
+        return [("", spread(left, right))]
+    return [("", left), ("", spread("", right))]
 
 
 def has_failures(terminal: "Terminal", kept: "Kept") -> bool:

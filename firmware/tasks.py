@@ -32,7 +32,10 @@ from firmware.events import (
     DEADLINE,
     LINK_DATA,
     LINK_DOWN,
+    LINK_STEP,
     LINK_UP,
+    MODEM_DONE,
+    MODEM_FAILED,
     PRINT_DONE,
     PRINT_STOPPED,
     SECRET_READY,
@@ -59,7 +62,8 @@ ANSWERS = {
     "chip": (CARD_FOUND, CARD_PROBLEM, CARD_REPLY, CARD_LOST, CARD_GONE),
     "stripe": (CARD_SWIPED,),
     "vault": (SECRET_TYPED, SECRET_READY, SECRET_STOPPED, VAULT_DONE, VAULT_REFUSED),
-    "link": (LINK_UP, LINK_DATA, LINK_DOWN),
+    "link": (LINK_STEP, LINK_UP, LINK_DATA, LINK_DOWN),
+    "modem": (MODEM_DONE, MODEM_FAILED),
     "printer": (PRINT_DONE, PRINT_STOPPED),
 }
 

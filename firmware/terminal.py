@@ -18,6 +18,7 @@ from firmware.parameters import Parameters
 from firmware.ports import StoreError
 from firmware.screens.texts import Texts
 from firmware.settlement import Settlement
+from firmware.sms import Messages
 from firmware.tasks import Pause, Tasks
 from firmware.tickets import Tickets
 
@@ -104,6 +105,7 @@ class Terminal:
         self.texts = Texts(self.language)
         self.ledger = Ledger(ports["store"])
         self.settlement = Settlement(ports["store"])
+        self.messages = Messages(ports["store"])
         self.operators = Operators(ports["store"], self.parameter, self.now_ms)
         self.calendar = calendar.Calendar(self._clock, self.parameter("time.zone_minutes"))
         counters = self.ledger.counters
@@ -220,6 +222,22 @@ class Terminal:
             "connect_ms": p("host.connect_ms"),
             "bearers": tuple(p("network.order")),
         }
+
+    def corner(self) -> str:
+        """What would carry a message now, as `screens.Screen.corner` has it; "" where the board has no link."""
+        if not self.has("link"):
+            return ""
+        bearers = {row["name"]: row for row in self.ports["link"].bearers() if row["state"] == "up"}
+        for name in self.parameter("network.order"):
+            if name in bearers:
+                bars = bearers[name]["bars"]
+                return name if name == "ethernet" else "%s %d" % (name, 4 if bars is None else bars)
+        return "none"
+
+    def sms_came(self, message: "tuple[str, str, str]") -> None:
+        """A text message came: sender, stamp or "", text. Kept, so that the merchant can read it. Raises ports.StoreError."""
+        sender, stamp, text = message
+        self.messages.keep(sender, stamp or self.calendar_stamp(), text)
 
     def signed_on(self) -> bool:
         """Working keys are there, and the last sign-on is not older than its hours."""

@@ -2,6 +2,7 @@
 
 import json
 
+from emulator.world import standing
 from firmware.ledger import APPROVED, Ledger
 from firmware.money import masked
 from firmware.transactions import BY_NAME
@@ -28,14 +29,10 @@ def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, bef
         found.append("%s %s is open: %s" % (record["kind"], record["trace"], record["phase"]))
 
     records = ledger.newest(100_000)
-    ours = sorted(
-        (record["batch"], record["trace"], record["fen"])
-        for record in records
-        if record["kind"] == "sale" and record["phase"] == APPROVED and not record.get("void")
-    )
-    theirs = sorted(bank.standing(terminal))
+    ours = standing(ledger)
+    theirs = sorted(tuple(row) for row in bank.standing_all(terminal))
     if ours != theirs:
-        found.append("sales that stand: the terminal has %s, the bank %s" % (ours, theirs))
+        found.append("what stands: the terminal has %s, the bank %s" % (ours, theirs))
     if not bank.balanced():
         found.append("the bank's own books do not balance")
 

@@ -299,9 +299,10 @@ def _lines(one: list, other: list) -> "list[str]":
         if left and right:
             hidden = " (what is hidden differs)" if left[2] == right[2] else ""
             lines.append("%s %s: %s | %s%s" % (left[0], left[1], left[2], right[2], hidden))
-        else:
-            row = left or right
-            lines.append("%s %s: only in the %s" % (row[0], row[1], "first" if left else "second"))
+        elif left:
+            lines.append("%s %s: only in the first" % (left[0], left[1]))
+        elif right:
+            lines.append("%s %s: only in the second" % (right[0], right[1]))
     if not lines and [row[0] for row in one] != [row[0] for row in other]:
         lines.append("the same in another order")
     return lines
@@ -321,10 +322,11 @@ def _numbered(rows: list) -> dict:
 
 
 def redact(arguments: Any, link: Link, say: Any, source: Any) -> int:
+    generous = iso8583_redact.generous(link.codec)
     for found in iso8583_message.messages(_data(arguments.what, source), link):
         fields = iso8583_redact.redacted(found.mti, found.fields, link.codec.table)
         try:
-            body = link.codec.pack(found.mti, fields)
+            body = generous.pack(found.mti, fields)
         except Iso8583Error as error:
             raise NoMessage("cannot be written again: %s" % error) from error
         say(found.around(body).hex().upper())

@@ -8,11 +8,12 @@ result can be read, compared and sent to somebody. Its MAC does not hold any mor
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from firmware.emv import tags, tlv
 from firmware.iso8583 import describe, subfields, unionpay
-from firmware.iso8583.codec import Iso8583Error
+from firmware.iso8583.codec import Codec, Iso8583Error
 
 EXPIRY = "4912"
 BIN = 6
@@ -110,6 +111,12 @@ def _whole(mti: str, fields: dict[int, Any], field: int, mask: str) -> Any:
         if mti == "0810" and len(value) in unionpay.KEY_BLOCKS:
             return b"".join(bytes(len(key)) + check for _, key, check in unionpay.keys(value))
     return nothing(value)
+
+
+def generous(codec: Codec) -> Codec:
+    """A codec that also sends what this one only takes: hosts send longer fields than we do."""
+    table = {field: (re.sub(r"[0-9]+/", "", row[0]), *row[1:]) for field, row in codec.table.items()}
+    return Codec(table, codec.words)
 
 
 def redacted(mti: str, fields: dict[int, Any], table: dict) -> dict[int, Any]:

@@ -1,9 +1,11 @@
 """`python -m tools provision --data DIR`: two people give a device its identity and its master key.
 
 At the keyboard: the settings that no file and no environment gave are asked for; then the first custodian types a
-component (32 hexadecimal digits, nothing is shown), compares its check value with the envelope, and leaves; then the
-second; then both confirm the check value of the whole. In a factory: --settings, two --component files of different
-people, --check-value. Which cards the device takes is in a file, --cards; without one it is the file that comes along.
+component (hexadecimal digits, nothing is shown), compares its check value with the envelope, and leaves; then the second;
+then both confirm the check value of the whole. In a factory: --settings, two --component files of different people,
+--check-value. --cipher says what the keys are for: triple DES, AES or SM4. With --transport the device gets a transport key
+in the same way, under which other master keys can come from the host later (--transport-component, --transport-check-value).
+Which cards the device takes is in a file, --cards; without one it is the file that comes along.
 
     environment   KAIFU_TERMINAL_NUMBER for terminal.number, and so on; it goes before the file
     status        0 done
@@ -22,9 +24,10 @@ import stat
 import sys
 
 from drivers import card_file
-from drivers.cup_keys import check_value
+from drivers.components import MASTER_BYTES
+from drivers.kcv import check_value
 from drivers.libcrypto import CryptoError, cleanse
-from drivers.provisioning import COMPONENT_BYTES, NEEDED, SETTINGS, ProvisioningError, combine, has_cards, provision
+from drivers.provisioning import NEEDED, SETTINGS, ProvisioningError, combine, has_cards, provision
 from firmware.emv import parameter_file
 from firmware.ports import StoreCorrupt, StoreError
 from tools.discreet import Parser, discreet
@@ -54,6 +57,8 @@ WANTED = {
     "host.tpdu": "60 加 8 位数字",
 }
 CUSTODIANS = (("第一位", "first"), ("第二位", "second"))
+MASTER, TRANSPORT = ("主密钥", "master key"), ("传输密钥", "transport key")
+CIPHERS = {"tdes": "3DES", "aes": "AES", "sm4": "SM4"}
 
 # why of a ProvisioningError: (status, text)
 REFUSALS = {
@@ -82,21 +87,29 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
     except SystemExit as end:
         return WRONG if end.code else DONE
     components: list[bytearray] = []
+    carriers: list[bytearray] = []
     try:
         by_hand = not arguments.component
         if by_hand and ask_secret is getpass.getpass and not sys.stdin.isatty():
             raise _Stop(WRONG, "需要在终端上输入，或使用 --component / A terminal is needed to type on, or --component twice.")
+        _check_transport(arguments, by_hand)
         content = _card_content(arguments)
         settings = _settings(arguments, environ, ask if by_hand else None, say)
         if by_hand:
-            for custodian in CUSTODIANS:
-                components.append(_typed_component(custodian, ask, ask_secret, say))
-            _confirm_whole(components, ask, say)
+            for key, parts in ((MASTER, components), (TRANSPORT, carriers))[: 2 if arguments.transport else 1]:
+                for custodian in CUSTODIANS:
+                    parts.append(_typed_component(key, custodian, arguments.cipher, ask, ask_secret, say))
+                _confirm_whole(key, parts, arguments.cipher, ask, say)
         else:
-            components += _component_files(arguments)
+            components += _component_files(arguments.component, arguments.check_value, arguments.cipher)
+            if arguments.transport_component:
+                carriers += _component_files(arguments.transport_component, arguments.transport_check_value, arguments.cipher)
         taken = parameter_file.parameters(content)
         listed = content.get("exceptions")
-        summary = provision(arguments.data, settings, components, arguments.again, cards=taken, exceptions=listed)
+        summary = provision(
+            arguments.data, settings, components, arguments.again, cards=taken, exceptions=listed,
+            transport=carriers or None, cipher=arguments.cipher,
+        )  # fmt: skip
     except _Stop as stop:
         say(discreet(str(stop)))
         return stop.status
@@ -118,8 +131,10 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
         say(discreet("失败 Failed: %s" % error))
         return FAILED
     finally:
-        cleanse(*components)
+        cleanse(*components, *carriers)
     say("主密钥校验值 Master key check value: %s" % summary.check_value.hex().upper())
+    if summary.transport:
+        say("传输密钥校验值 Transport key check value: %s" % summary.transport.hex().upper())
     say("操作员密码恢复为出厂值 The operators have the factory's passwords: 01 0000, 00 123456, 99 12345678")
     if summary.forgotten:
         say("黑名单随旧密钥失效，请重新装入 / The exception file went with the old keys; load it again: tools cards")
@@ -133,9 +148,22 @@ def _arguments(argv):
     parser.add_argument("--again", action="store_true", help="replace what a provisioned device has")
     parser.add_argument("--cards", metavar="FILE", help="applications, keys, limits (see: python -m tools cards --help)")
     parser.add_argument("--settings", metavar="FILE", help="JSON object: %s" % ", ".join(PROMPTS))
-    parser.add_argument("--component", metavar="FILE", action="append", help="32 hexadecimal digits, mode 0600; twice")
+    parser.add_argument("--cipher", choices=tuple(CIPHERS), default="tdes", help="of the keys; tdes if nothing is said")
+    parser.add_argument("--component", metavar="FILE", action="append", help="hexadecimal digits, mode 0600; twice")
     parser.add_argument("--check-value", metavar="HEX", help="of the whole key, 8 digits; needed with --component")
+    parser.add_argument("--transport", action="store_true", help="type a transport key, too")
+    parser.add_argument("--transport-component", metavar="FILE", action="append", help="as --component; twice")
+    parser.add_argument("--transport-check-value", metavar="HEX", help="of the whole transport key, 8 digits")
     return parser.parse_args(argv)
+
+
+def _check_transport(arguments, by_hand):
+    if by_hand and (arguments.transport_component or arguments.transport_check_value):
+        raise _Stop(WRONG, "输入时用 --transport / With components that are typed it is --transport.")
+    if not by_hand and arguments.transport:
+        raise _Stop(WRONG, "用文件时用 --transport-component / With files it is --transport-component, twice.")
+    if arguments.transport_check_value and not arguments.transport_component:
+        raise _Stop(WRONG, "需要两个 --transport-component / Two --transport-component files are wanted.")
 
 
 def _card_content(arguments):
@@ -210,62 +238,63 @@ def _value(setting, text):
     return text
 
 
-def _typed_component(custodian, ask, ask_secret, say):
-    say("请%s保管人单独操作 / The %s custodian alone, please." % custodian)
+def _typed_component(key, custodian, cipher, ask, ask_secret, say):
+    say("%s：请%s保管人单独操作 / %s: the %s custodian alone, please." % (key[0], custodian[0], key[1], custodian[1]))
+    wanted = _wanted(cipher)
     for _ in range(TRIES):
-        component = _hex_component(ask_secret("密钥分量 Component (32 HEX): "))
+        component = _hex_component(ask_secret("密钥分量 Component (%s HEX): " % wanted), cipher)
         if component is None:
-            say("应为 32 位十六进制 / 32 hexadecimal digits are wanted.")
+            say("应为 %s 位十六进制 / %s hexadecimal digits are wanted." % (wanted, wanted))
             continue
-        say("校验值 Check value: %s" % _shown(component))
+        say("校验值 Check value: %s" % _shown(component, cipher))
         if _yes(ask("与信封一致？ As on the envelope? (y/n): ")):
             return component
         cleanse(component)
     raise _Stop(NOT_CONFIRMED, "未确认，未写入 / Not confirmed; nothing was written.")
 
 
-def _confirm_whole(components, ask, say):
-    master = combine(components)
-    say("主密钥校验值 Check value of the master key: %s" % _shown(master))
-    cleanse(master)
+def _confirm_whole(key, components, cipher, ask, say):
+    whole = combine(components, cipher)
+    say("%s校验值 Check value of the %s: %s" % (key[0], key[1], _shown(whole, cipher)))
+    cleanse(whole)
     if not _yes(ask("两位均确认？ Do both confirm? (y/n): ")):
         raise _Stop(NOT_CONFIRMED, "未确认，未写入 / Not confirmed; nothing was written.")
 
 
-def _component_files(arguments):
-    paths = arguments.component
+def _component_files(paths, expected, cipher):
     if len(paths) != 2:
-        raise _Stop(WRONG, "需要两个 --component / Two --component files are wanted.")
-    if not arguments.check_value:
-        raise _Stop(WRONG, "需要 --check-value / With --component the --check-value is needed.")
+        raise _Stop(WRONG, "需要两个分量文件 / Two component files are wanted.")
+    if not expected:
+        raise _Stop(WRONG, "需要校验值 / With component files the check value is needed.")
     components, seen = [], set()
     for path in paths:
         try:
             with open(path, "rb") as file:
                 about = os.fstat(file.fileno())
-                component = _hex_component(file.read(256).decode("ascii", "replace"))
+                component = _hex_component(file.read(256).decode("ascii", "replace"), cipher)
         except OSError as error:
             raise _Stop(WRONG, "%s: %s" % (path, error.strerror)) from error
         if about.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise _Stop(WRONG, "%s: 其他人可读，应为 0600 / others can read it, mode 0600 is wanted" % path)
         if component is None:
-            raise _Stop(WRONG, "%s: 应为 32 位十六进制 / 32 hexadecimal digits are wanted" % path)
+            wanted = _wanted(cipher)
+            raise _Stop(WRONG, "%s: 应为 %s 位十六进制 / %s hexadecimal digits are wanted" % (path, wanted, wanted))
         seen.add((about.st_dev, about.st_ino))
         components.append(component)
     if len(seen) != 2:
         raise _Stop(WRONG, "两个分量文件相同 / The two components are one file.")
-    master = combine(components)
-    right = _shown(master) == arguments.check_value.upper()
-    cleanse(master)
+    whole = combine(components, cipher)
+    right = _shown(whole, cipher) == expected.upper()
+    cleanse(whole)
     if not right:
         raise _Stop(NOT_CONFIRMED, "校验值不符，未写入 / The check value is another; nothing was written.")
     return components
 
 
-def _hex_component(text):
-    """16 bytes, or None when the text is no component."""
+def _hex_component(text, cipher="tdes"):
+    """Its bytes, or None when the text is no component of a key of the cipher."""
     text = "".join(text.split())
-    if len(text) != 2 * COMPONENT_BYTES:
+    if len(text) % 2 or len(text) // 2 not in MASTER_BYTES[cipher]:
         return None
     try:
         return bytearray.fromhex(text)
@@ -273,8 +302,12 @@ def _hex_component(text):
         return None
 
 
-def _shown(key):
-    return check_value(key).hex().upper()
+def _wanted(cipher):
+    return "/".join(str(2 * size) for size in MASTER_BYTES[cipher])
+
+
+def _shown(key, cipher="tdes"):
+    return check_value(cipher, key).hex().upper()
 
 
 def _yes(answer):

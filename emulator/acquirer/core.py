@@ -231,8 +231,8 @@ class Acquirer:
         reply = self._replies.fields(request, outcome)
         # Management, sign-on among it, is answered without a MAC, unless it came with one.
         signed = request.row and (request.row.mac or 64 in request.fields)
-        macced = request.keys and signed and outcome.code not in UNPROTECTED
-        return self._replies.send(got, request, reply, own, codec, request.keys.reply_mac if macced else None)
+        key = request.keys.reply_mac if request.keys and signed and outcome.code not in UNPROTECTED else None
+        return self._replies.send(got, request, reply, own, codec, key)
 
     def _keys(self, request: Request, terminal: Terminal) -> "KeySet | None":
         """The keys of this message; a key serial number is taken out of its field."""
@@ -291,7 +291,7 @@ class Acquirer:
             code = self._check_mac(request, terminal)
             if code:
                 return code
-        if row.money and (fields[49] != unionpay.CURRENCY or (row.money == "amount" and request.amount_fen == 0)):
+        if row.money and (fields.get(49) != unionpay.CURRENCY or (row.money == "amount" and request.amount_fen == 0)):
             return "13"
         if row.money == "amount" and request.kind != "reversal" and 0 < terminal.profile.limit_fen < request.amount_fen:
             return "61"

@@ -171,7 +171,7 @@ class Corrections:
         return Outcome(codes.APPROVED, authorisation=original.authorisation, reference=original.reference)
 
     def _alone(self, original):
-        """Whether nothing was built on it since: no refund, and its hold as it left it."""
+        """Whether nothing was built on it since: no refund, no additional hold, and its own hold as it left it."""
         if original.state != APPROVED:
             return True
         hold = self._books.hold_of(original)
@@ -179,4 +179,4 @@ class Corrections:
             left = MOVES[original.kind].hold
             if hold.state != (APPROVED if left == RAISED else left):
                 return False
-        return not self._books.followers(original.id, ("refund",))
+        return not self._books.followers(original.id, ("refund", "preauth-add"))

@@ -70,7 +70,7 @@ ALLOWED: "dict[str, Any]" = {
     "limit_fen": range(10**12),
 }
 # What is meant where nothing is said: by keys and suite.
-MEANT = {
+MEANT: "dict[tuple[str, str], dict[str, Any]]" = {
     ("session", "aes"): {"mac": "cmac", "pin_form": "4"},
     ("dukpt", "tdes"): {"mac": "x9.19"},
     ("dukpt", "aes"): {"mac": "cmac", "pin_form": "4"},
@@ -84,8 +84,7 @@ class ProfileError(ValueError):
 def of(entries: "dict[str, Any]") -> Profile:
     """The profile with these entries; keys as bytes or hexadecimal text. Raises ProfileError."""
     values = {name: _checked(name, value) for name, value in entries.items()}
-    meant = MEANT.get((values.get("keys", "session"), values.get("suite", "tdes")), {})
-    profile = Profile(**{**meant, **values})
+    profile = _meant(values.get("keys", STANDARD.keys), values.get("suite", STANDARD.suite))._replace(**values)
     if profile.keys == "dukpt":
         sizes = {"tdes": (16,), "aes": (16, 24, 32)}.get(profile.suite, ())
         if len(profile.base_key) not in sizes:
@@ -93,6 +92,10 @@ def of(entries: "dict[str, Any]") -> Profile:
     if profile.pin_form != "0" and profile.suite != {"3": "tdes", "4": "aes"}[profile.pin_form]:
         raise ProfileError("pin_form: 3 is made with TDES, 4 with AES")
     return profile
+
+
+def _meant(keys: str, suite: str) -> Profile:
+    return STANDARD._replace(**MEANT.get((keys, suite), {}))
 
 
 def _checked(name, value):
@@ -114,8 +117,9 @@ def _checked(name, value):
 
 
 def told(profile: Profile) -> "dict[str, Any]":
-    """What of a profile differs from STANDARD."""
-    return {name: value for name, value in profile._asdict().items() if value != getattr(STANDARD, name)}
+    """What has to be said of a profile: `of` makes it of that."""
+    meant = _meant(profile.keys, profile.suite)
+    return {name: value for name, value in profile._asdict().items() if value != getattr(meant, name)}
 
 
 def _key(name, value):
@@ -139,7 +143,7 @@ def _fields(value):
 
 
 def text_of(profile: Profile) -> str:
-    """The profile as it is kept: what differs from STANDARD, "" for nothing."""
+    """The profile as it is kept, "" for the standard one."""
     entries = {name: value.hex() if isinstance(value, bytes) else value for name, value in told(profile).items()}
     return json.dumps(entries) if entries else ""
 

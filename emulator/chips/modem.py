@@ -116,7 +116,7 @@ class ModemChip:
         self._task: Generator[Wish, Any, Any] | None = None
         self._prompt: Prompt | None = None
         self._typed = bytearray()
-        self._later: list[str] = []
+        self._later: list[tuple[str, bytes | None]] = []
         self.network = Network(self)
         self.sockets = Sockets(self, self.dialect.Events(self))
         self.messages = Messages(self)
@@ -447,9 +447,12 @@ class ModemChip:
         self._typed.clear()
         self._log("modem", f"→ {len(typed)} bytes" if done else "→ ESC")
         self._go_on(typed if done else None)
-        for text in self._later:
-            self.urc(text)
-        self._later = []
+        later, self._later = self._later, []
+        for text, data in later:
+            if data is None:
+                self.urc(text)
+            else:
+                self.urc_block(text, data)
 
     # -- what goes out
 
@@ -476,7 +479,7 @@ class ModemChip:
     def urc(self, text: str) -> None:
         """An unsolicited line; it waits while bytes are typed at a prompt."""
         if self._prompt is not None:
-            self._later.append(text)
+            self._later.append((text, None))
             return
         self._log("modem", "← " + mask_numbers(text))
         self._say(b"\r\n" + _coded(text) + b"\r\n")
@@ -484,7 +487,7 @@ class ModemChip:
     def urc_block(self, head: str, data: bytes) -> None:
         """An unsolicited line, and the bytes that it announces."""
         if self._prompt is not None:
-            self.after(0.01, lambda: self.urc_block(head, data))
+            self._later.append((head, data))  # in their order: a stream's bytes, and its end behind them
             return
         self.block(head, data, b"")
 

@@ -106,7 +106,7 @@ def cipstatus(m: ModemChip, words: list[str]) -> None:
             rest = f'"TCP","{link.host}","{link.port}","{LINK_STATES[link.state]}"' if link else '"","","","INITIAL"'
             m.line(f"C: {place},{'0' if link else ''},{rest}")
 
-    m.after(0.001, tell)
+    m.after(0.0, tell)
 
 
 def cipmux(m: ModemChip, words: list[str]) -> None:

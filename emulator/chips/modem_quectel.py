@@ -126,7 +126,7 @@ def qiopen(m: ModemChip, words: list[str]) -> None:
     code = 563 if place in m.sockets.links else 0 if context in m.network.active else 561
     if code:
         m.sockets.events.error = code
-        m.after(0.01, lambda: m.urc(f"+QIOPEN: {place},{code}"))
+        m.after(0.0, lambda: m.urc(f"+QIOPEN: {place},{code}"))
     else:
         m.sockets.open(link)
 
@@ -278,6 +278,17 @@ def qpowd(m: ModemChip, words: list[str]) -> None:
     m.shut_down()
 
 
+def qcfg(m: ModemChip, words: list[str]) -> None:
+    """AT+QCFG=name reads a setting, AT+QCFG=name,value writes it."""
+    name = word(words, 0)
+    if len(words) > 1:
+        m.settings["+QCFG " + name] = ",".join(words[1:])
+    elif name == "usbnet":
+        m.line(f'+QCFG: "usbnet",{m.settings.get("+QCFG usbnet", "0")}')
+    else:
+        raise Refusal(50)
+
+
 _STORED = {"+QSIMSTAT": "0", "+QSIMDET": "0,0", "+QSCLK": "0", "+QISDE": "1"}
 
 COMMANDS: dict[str, Handler] = {
@@ -286,7 +297,7 @@ COMMANDS: dict[str, Handler] = {
     "+QIDNSGIP=": qidnsgip, "+QIGETERROR": qigeterror, "+QICFG=": nothing, "+QIDNSCFG=": nothing,
     "+QCCID": iccid("+QCCID"), "+ICCID": iccid("+ICCID"), "+QNWINFO": qnwinfo, "+QENG=": qeng, "+QCSQ": qcsq, "+QLTS": qlts,
     "+QLTS=": qlts, "+QPINC?": qpinc, "+QPINC=": qpinc, "+QINISTAT": qinistat, "+QPOWD": qpowd, "+QPOWD=": qpowd,
-    "+QURCCFG=": nothing, "+QCFG=": nothing, "+QINDCFG=": nothing,
+    "+QURCCFG=": nothing, "+QCFG=": qcfg, "+QINDCFG=": nothing,
     **{name + "=": kept(name)[0] for name in _STORED}, **{name + "?": kept(name, value)[1] for name, value in _STORED.items()},
     "+QSIMSTAT?": qsimstat,
 }  # fmt: skip

@@ -119,7 +119,7 @@ def cipopen(m: ModemChip, words: list[str]) -> None:
     if m.sockets.events.state == CLOSED:
         raise Refusal(before=f"+CIPOPEN: {place},{NOT_OPENED}")
     if m.sockets.events.state == BROKEN:
-        m.after(0.01, lambda: m.urc(f"+CIPOPEN: {place},{NETWORK_FAILURE}"))
+        m.after(0.0, lambda: m.urc(f"+CIPOPEN: {place},{NETWORK_FAILURE}"))
     else:
         m.sockets.open(link)
 
@@ -143,7 +143,7 @@ def cipsend(m: ModemChip, words: list[str]) -> Generator[Any, Any, None]:
         return
     if m.sockets.links.get(place) is not link or not m.sockets.send(link, data[:SEND_MOST]):
         raise Refusal(before=f"+CIPERROR: {NETWORK_FAILURE}")
-    m.after(0.001, lambda: m.urc(f"+CIPSEND: {place},{len(data)},{len(data)}"))
+    m.after(0.0, lambda: m.urc(f"+CIPSEND: {place},{len(data)},{len(data)}"))
 
 
 def ciprxget(m: ModemChip, words: list[str]) -> None:
@@ -169,7 +169,7 @@ def cipclose(m: ModemChip, words: list[str]) -> None:
     if place not in m.sockets.links:
         raise Refusal(before=f"+CIPCLOSE: {place},{NOT_SUPPORTED}")
     m.sockets.close(place)
-    m.after(0.001, lambda: m.urc(f"+CIPCLOSE: {place},0"))
+    m.after(0.0, lambda: m.urc(f"+CIPCLOSE: {place},0"))
 
 
 def cipclose_read(m: ModemChip, words: list[str]) -> None:

@@ -337,7 +337,9 @@ def _limits(terminal: "Terminal", name: str, line: Line) -> "Work[Result]":
                 raise Stopped("endless")
             if not before:
                 return Result("none")
-    waits = yield from _swap(terminal, name, line, values)
+    said = dict(terminal.chores.said)
+    said.update(kept)
+    waits = yield from _swap(terminal, name, line, values, notes={"said": said})
     yield from _end(terminal, name, line)
     return Result(count=len(values) + len(kept), waits=waits)
 

@@ -123,7 +123,7 @@ def _ask(terminal: "Terminal", line: Line) -> "Work[Outcome | None]":
         settlement.forget()  # where nothing has left
         return Outcome("no-answer" if settlement.running is not None else "not-begun", answer.why)
     if answer.code == DIFFERS:
-        halves = (batch.NOTHING._replace(flag=batch.UNBALANCED), batch.NOTHING._replace(flag=batch.UNBALANCED))
+        halves = (batch.DIFFERENT, batch.DIFFERENT)
     elif answer.code and not codes.approved(answer.code):
         return Outcome("refused", "", answer.code)
     else:
@@ -139,7 +139,7 @@ def _ask(terminal: "Terminal", line: Line) -> "Work[Outcome | None]":
 
 def _frozen(terminal: "Terminal") -> "Any":
     """The settlement with the totals that go out: while nothing has been told they are those of now."""
-    kept = dict(terminal.settlement.running)
+    kept = dict(terminal.settlement.current)
     if kept["step"] == OPEN:
         kept["totals"] = terminal.ledger.totals_by_scheme()
         kept["batch"] = terminal.ledger.batch
@@ -157,10 +157,10 @@ def _insist(
             yield Pause(BETWEEN_TRIES_MS)
         try:
             mti, fields = message()
+            answer = yield from exchange(terminal, mti, fields, False, before, line=line)
         except UNUSABLE as error:
             terminal.log("settlement: %s" % error)
-            return Answer(False, None, "garbled")
-        answer = yield from exchange(terminal, mti, fields, False, before, line=line)
+            return Answer(False, None, "totals")
         if answer.why == "store":
             raise StoreError(answer.why)
         if answer.fields is None:
@@ -180,9 +180,9 @@ def _insist(
 def _upload(terminal: "Terminal", line: Line) -> "Work[Outcome | None]":
     """Everything behind the place that is reached."""
     settlement = terminal.settlement
-    parts = uploads.plan(terminal, settlement.running)
+    parts = uploads.plan(terminal, settlement.current)
     total = sum([len(numbers) for numbers in parts])
-    waiting = uploads.after(parts, settlement.running["place"])
+    waiting = uploads.after(parts, settlement.current["place"])
     done = total - sum([len(numbers) for _, numbers in waiting])
     for part, numbers in waiting:
         yield Tell(Progress(UPLOAD, done, total))
@@ -209,10 +209,10 @@ def _one(terminal: "Terminal", line: Line, upload: "uploads.Upload") -> "Work[Ou
         if attempt:
             yield Pause(BETWEEN_TRIES_MS)
         try:
-            mti, fields = yield from uploads.message(terminal, settlement.running, upload, cards)
+            mti, fields = yield from uploads.message(terminal, settlement.current, upload, cards)
+            answer = yield from exchange(terminal, mti, fields, False, line=line)
         except UNUSABLE:
             return (yield from _apart(terminal, line, upload, ""))
-        answer = yield from exchange(terminal, mti, fields, False, line=line)
         if answer.code in codes.UPLOADED_CODES:
             _taken(terminal, upload)
             return None
@@ -246,7 +246,7 @@ def _apart(terminal: "Terminal", line: Line, upload: "uploads.Upload", code: str
 def _taken(terminal: "Terminal", upload: "uploads.Upload") -> None:
     """The host has it. What it has not booked yet goes on being delivered as a notice of its own."""
     settlement = terminal.settlement
-    settlement.note(place=upload.place, uploaded=settlement.running["uploaded"] + len(upload.records))
+    settlement.note(place=upload.place, uploaded=settlement.current["uploaded"] + len(upload.records))
 
 
 def _not_taken(terminal: "Terminal", upload: "uploads.Upload", name: str, code: str) -> None:
@@ -254,7 +254,7 @@ def _not_taken(terminal: "Terminal", upload: "uploads.Upload", name: str, code: 
     settlement = terminal.settlement
     for record in upload.records:
         terminal.log("settlement: %s is not uploaded (%s)" % (record["trace"], code or "-"))
-    noted = (settlement.running[name] or []) + [[record["id"], code] for record in upload.records]
+    noted = (settlement.current[name] or []) + [[record["id"], code] for record in upload.records]
     settlement.note(place=upload.place, **{name: noted})
 
 
@@ -264,7 +264,7 @@ def _not_taken(terminal: "Terminal", upload: "uploads.Upload", name: str, code: 
 def _end(terminal: "Terminal", line: Line) -> "Work[Outcome | None]":
     """The host closes the batch, and so does the ledger."""
     settlement = terminal.settlement
-    answer = yield from _insist(terminal, line, lambda: uploads.end(terminal, settlement.running))
+    answer = yield from _insist(terminal, line, lambda: uploads.end(terminal, settlement.current))
     if answer.fields is None:
         return Outcome("no-answer", answer.why)
     if answer.code not in codes.UPLOADED_CODES:

@@ -145,8 +145,9 @@ def _chip(terminal: "Terminal", kept: "Kept", record: "Record", pan: str, expiry
     if record.get("sequence"):
         fields[23] = record["sequence"]
     fields[55] = unhexlify(record["offline55" if part == CHIP_OFFLINE else "chip55"])
+    fields[49] = unionpay.CURRENCY
     code = batch.FAILED_CHIP[balanced] if part == FAILED else batch.CHIP[balanced]
-    fields[60] = unionpay.management(kept["batch"], code)
+    fields[60] = unionpay.financial(unionpay.MANAGEMENT, kept["batch"], partial=record.get("partial", False), code=code)
     result = batch.FAILED if part == FAILED else batch.DONE
     fields[62] = batch.chip(result, organisation(record.get("scheme", "CUP")), record["fen"])
     return "0320", fields

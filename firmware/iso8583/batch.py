@@ -41,6 +41,7 @@ DONE, FAILED = "61", "71"  # F62
 
 Half = namedtuple("Half", ("debit_fen", "debits", "credit_fen", "credits", "flag"))
 NOTHING = Half(0, 0, 0, 0, UNTOLD)
+DIFFERENT = Half(0, 0, 0, 0, UNBALANCED)  # no sums, only that they differ
 Item = namedtuple("Item", ("organisation", "trace", "pan", "fen"))
 Result = namedtuple("Result", ("kind", "organisation", "fen"))
 

@@ -69,7 +69,7 @@ _COMMON = {
     50: ("a3", "", "清算货币代码", "Settlement currency"),
     51: ("a3", "", "持卡人扣账货币代码", "Cardholder billing currency"),
     52: ("b8", "hide", "个人标识码数据", "PIN block"),
-    54: ("a...120", "hide", "附加金额", "Additional amounts"),
+    54: ("a...120/255", "hide", "附加金额", "Additional amounts"),
     59: ("a...999", "hide", "自定义域59", "Reserved 59"),
     60: ("a...999", "hide", "自定义域60", "Reserved 60"),
     61: ("a...999", "hide", "自定义域61", "Reserved 61"),

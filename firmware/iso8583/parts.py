@@ -552,7 +552,7 @@ def _bytes_variable(field: int, coding: "Coding", shift: int) -> "tuple[Pack, Un
 
 def to_hex(value: bytes) -> bytes:
     """Hexadecimal characters, capitals."""
-    return hexlify(value).decode().upper().encode()
+    return hexlify(value).upper()
 
 
 def _hex(field: int, coding: "Coding", shift: int) -> "tuple[Pack, Unpack]":

@@ -7,6 +7,8 @@
     progress  None, or 0..100 for a bar in the last line
     menu      tuple of (digit, text): a numbered menu, in two columns when it is longer than the rows; `lines` is then empty
     style     "" or "alert": the title stands between warning stripes
+    corner    what carries the messages, as a sign at the right end of the title: "ethernet", "wifi 0".."wifi 4",
+              "modem 0".."modem 4", "none", or "" for no sign
 
 States write message keys; `texts.resolve` turns a Screen of keys into a Screen of text, and only that reaches
 the display port.
@@ -32,6 +34,7 @@ class Screen:
         progress: "int | None" = None,
         menu: "Iterable[tuple[str, Wording]]" = (),
         style: str = "",
+        corner: str = "",
     ) -> None:
         self.title: Any = title  # like lines, keys and menu: a Wording before `resolve`, a str behind it
         self.lines: tuple[Any, ...] = tuple(lines)
@@ -40,10 +43,11 @@ class Screen:
         self.progress = progress
         self.menu: tuple[tuple[str, Any], ...] = tuple(menu)
         self.style = style
+        self.corner = corner
 
     def parts(self) -> "tuple[Any, ...]":
         """Everything that makes the picture, to compare by."""
-        return (self.title, self.lines, self.big, self.keys, self.progress, self.menu, self.style)
+        return (self.title, self.lines, self.big, self.keys, self.progress, self.menu, self.style, self.corner)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Screen) and self.parts() == other.parts()

@@ -45,4 +45,5 @@ class Texts:
             screen.progress,
             [(digit, self(text)) for digit, text in screen.menu],
             screen.style,
+            screen.corner,
         )

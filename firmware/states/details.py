@@ -181,7 +181,7 @@ class PickPeriods(Step):
     """How many instalments."""
 
     step = PERIODS
-    leads_to = ENDS + ("PresentCard",)
+    leads_to = ENDS + ("PresentCard", "ConfirmAmount", "EnterAmount")
 
     def screen(self) -> Screen:
         rows = [(str(place + 1), ("periods.line", count)) for place, count in enumerate(self._choices())]

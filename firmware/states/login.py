@@ -43,7 +43,8 @@ class Login(Digits):
         else:
             third = ("login.version", ("", terminal.version), date if terminal.calendar.trusted else "login.clock")
         name = ("login.name", ("", terminal.parameter("merchant.name")))
-        return Screen("login.title", (name, ("login.number", ("", self.typed)), third), keys=OK)
+        lines = (name, ("login.number", ("", self.typed)), third)
+        return Screen("login.title", lines, keys=OK, corner=self.terminal.corner())
 
     def on_digit(self, digit: int) -> None:
         self.wrong = False

@@ -187,9 +187,11 @@ class Menu(State):
             state = "menu.noted"
         else:
             state = ""
-        more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 else ""
+        if self.name in SUBMENUS:
+            state = ""  # the main menu says it, and there is no room for all
+        more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 and not state else ""
         heading = SUBMENUS[self.name] if self.name in SUBMENUS else ("menu.operator", ("", terminal.operator))
-        return Screen(("menu.heading", heading, state, more), menu=rows)
+        return Screen(("menu.heading", heading, state, more), menu=rows, corner=terminal.corner())
 
     def on_digit(self, digit: int) -> "State | None":
         if not 1 <= digit <= len(self.items):

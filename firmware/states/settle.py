@@ -130,16 +130,22 @@ class SettleTrouble(State):
         if outcome.status == "open":
             record = outcome.records[0]
             return ("settle.open", len(outcome.records), ("", record["trace"]))
-        code = outcome.code or outcome.why[5:] if outcome.why.startswith("code ") else outcome.code
-        if code:
-            return ("settle.refused", ("", code))
-        return NotSent.WORDS.get(outcome.why, "why.network")
+        if self._code():
+            return ("settle.refused", ("", self._code()))
+        return "settle.too_many" if outcome.why == "totals" else NotSent.WORDS.get(outcome.why, "why.network")
+
+    def _code(self) -> str:
+        """What the host has refused with, by its answer to a step or to the sign-on before it; "" for nothing."""
+        outcome = self.outcome
+        if outcome is None:
+            return ""
+        return outcome.why[5:] if outcome.why.startswith("code ") else outcome.code
 
     def _words(self) -> "Wording":
         """The words of the host's code, or what has become of the batch."""
-        code = self.outcome.code if self.outcome is not None else ""
-        if code:
-            return ("", getattr(codes.look_up(code), "zh" if self.terminal.language == "zh" else "en"))
+        if self._code():
+            row = codes.look_up(self._code())
+            return ("", row.zh if self.terminal.language == "zh" else row.en)
         return "settle.frozen" if self.terminal.settlement.running is not None else "settle.nothing"
 
     def screen(self) -> Screen:

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from drivers import components, dukpt, kcv, libcrypto, macs, pin_blocks, tr31
-from firmware.events import SECRET_READY, SECRET_STOPPED, SECRET_TYPED, VAULT_DONE, VAULT_REFUSED
+from drivers import components, cup_keys, dukpt, kcv, libcrypto, macs, pin_blocks, tr31
+from firmware.events import SECRET_READY, SECRET_STOPPED, VAULT_DONE, VAULT_REFUSED
 from tests.contracts.vault_rig import MAC_KEY, MASTER, PAN, PIN_KEY, TRACK_KEY, TRANSPORT, key_row, rig_of
 
 AES_MASTER = bytes(range(32))
@@ -15,6 +15,7 @@ INITIAL = bytes.fromhex("6AC292FAA1315B4D858AB3A3D7D5933A")
 SERIAL = "FFFF9876543210E00000"
 AES_INITIAL = bytes.fromhex("1273671EA26AC29AFA4D1084127652A1")
 AES_SERIAL = "1234567890123456"
+TRACK = "6222620000000002=30122011234500000000"
 ALL = ("master", "pin", "mac", "track", "dukpt")
 BAD = (VAULT_REFUSED, "bad-data")
 
@@ -391,7 +392,9 @@ def test_each_transaction_has_the_next_serial_number_and_its_keys(tdes_dukpt):
         (name, block), _ = tdes_dukpt.secret("enter_pin", PAN, 4, 12, "dukpt-0", keys="1234 ENTER")
         clear = libcrypto.tdes_ecb_decrypt(keys.working(dukpt.PIN, "tdes"), block)
         assert (name, pin_blocks.decode("0", clear, PAN)) == (SECRET_READY, b"1234")
-        assert tdes_dukpt.answer("encrypt_track", "6222620000000002=30122011234500000000", "dukpt")[0] == VAULT_DONE
+        with libcrypto.Cipher("tdes", keys.working(dukpt.DATA_REQUEST, "tdes")) as key:
+            right = cup_keys.encrypted_track(key, TRACK)
+        assert tdes_dukpt.answer("encrypt_track", TRACK) == (VAULT_DONE, right)
 
 
 def test_the_published_values_of_the_first_transaction(tdes_dukpt):
@@ -445,7 +448,7 @@ def test_before_the_first_transaction_and_after_a_restart_there_are_no_keys(tdes
     for _ in range(2):
         assert tdes_dukpt.answer("mac", b"data", "dukpt-x9.19") == (VAULT_REFUSED, "no-key")
         assert tdes_dukpt.answer("enter_pin", PAN, 4, 12, "dukpt-0") == (VAULT_REFUSED, "no-key")
-        assert tdes_dukpt.answer("encrypt_track", "6222620000000002=3012", "dukpt") == (VAULT_REFUSED, "no-key")
+        assert tdes_dukpt.answer("encrypt_track", TRACK) == (VAULT_REFUSED, "no-key")
         tdes_dukpt.answer("next_transaction")
         assert tdes_dukpt.answer("mac", b"data", "dukpt-x9.19")[0] == VAULT_DONE
         tdes_dukpt.restart()
@@ -465,6 +468,14 @@ def test_a_series_without_a_place_to_begin_is_bad_data(rig):
         assert rig.answer("load_keys", [tdes_series(initial=initial)]) == BAD
     assert rig.answer("load_keys", [key_row("dukpt", INITIAL)]) == BAD
     assert rig.answer("next_transaction") == (VAULT_REFUSED, "no-key")
+
+
+def test_new_working_keys_end_the_open_transaction(tdes_dukpt):
+    tdes_dukpt.answer("next_transaction")
+    assert tdes_dukpt.answer("load_keys", [key_row("track", TRACK_KEY)]) == (VAULT_DONE, None)
+    assert tdes_dukpt.answer("mac", b"data", "dukpt-x9.19") == (VAULT_REFUSED, "no-key")
+    assert tdes_dukpt.answer("encrypt_track", TRACK) == (VAULT_DONE, "6222620000000002D301A711E31DE8FFE1E00")
+    assert tdes_dukpt.answer("next_transaction")[1].hex().upper() == SERIAL[:-1] + "2"
 
 
 def test_a_new_master_key_ends_the_series(tdes_dukpt):
@@ -512,14 +523,18 @@ def test_an_sm4_key_signs_as_unionpay_does(sm4):
 
 
 def test_a_track_is_sent_with_its_end_enciphered(rig):
-    assert rig.answer("encrypt_track", "6222620000000002=30122011234500000000") == (VAULT_REFUSED, "no-key")
+    assert rig.answer("encrypt_track", TRACK) == (VAULT_REFUSED, "no-key")
     assert rig.answer("load_keys", [key_row("track", TRACK_KEY)]) == (VAULT_DONE, None)
     sent = (VAULT_DONE, "6222620000000002D301A711E31DE8FFE1E00")
-    assert rig.answer("encrypt_track", "6222620000000002=30122011234500000000") == sent
+    assert rig.answer("encrypt_track", TRACK) == sent
     assert rig.answer("encrypt_track", "6222620000000002D30122011234500000000") == sent
     for nothing in ("", "62226200000000x2=3012", "1" * 105, "F" * 20):
         assert rig.answer("encrypt_track", nothing) == BAD
-    assert rig.answer("encrypt_track", "6222620000000002=3012", "other") == BAD
+
+
+def test_a_track_key_that_is_not_triple_des_enciphers_none(sm4):
+    assert sm4.answer("load_keys", [key_row("track", AES_KEY, None, SM4_MASTER, "sm4")]) == (VAULT_DONE, None)
+    assert sm4.answer("encrypt_track", TRACK) == BAD
 
 
 def pin_in(rig, form, keys="482915 ENTER"):

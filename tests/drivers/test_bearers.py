@@ -164,9 +164,22 @@ def test_a_modem_is_up_when_it_is_registered(state, registered, said):
     assert modem_row(modem) == {"name": "modem", "state": said, "bars": 3, "address": "10.64.0.20"}
 
 
+def test_a_modem_that_is_left_to_the_kernel_carries_by_its_interface_alone(linux, network):
+    one = network()
+    one.attach(ToyModem(), "kernel", "eth7")
+    assert one.rows() == [{"name": "modem", "state": "starting", "bars": 3, "address": ""}]
+    assert one.choose(FAR, False) == []
+    linux.set("eth7", "up", "192.168.225.20")
+    assert one.choose(FAR, False) == [("modem", "")]
+    assert one.rows() == [{"name": "modem", "state": "up", "bars": 3, "address": "192.168.225.20"}]
+    linux.set("eth7", "down")
+    assert one.choose(FAR, False) == []
+    assert one.rows()[0]["state"] == "down"
+
+
 def test_the_kernels_interface_of_a_modem_goes_before_its_sockets_and_shows_its_signal(linux, network):
     one = network()
-    one.modem = ToyModem()
+    one.attach(ToyModem())
     linux.set("usb0", "up", "192.168.225.20")
     assert one.rows() == [{"name": "modem", "state": "up", "bars": 3, "address": "192.168.225.20"}]
     assert one.choose(FAR, False) == [("modem", "")]
@@ -184,7 +197,7 @@ def test_those_that_are_up_are_tried_in_the_order_that_was_asked_for(linux, netw
     linux.set("eth0", "up", "10.0.0.2", metric=100)
     assert one.choose(FAR, False) == [("ethernet", "")]
     linux.set("wlan0", "up", "10.0.1.2", metric=600)
-    one.modem = ToyModem()
+    one.attach(ToyModem())
     assert one.choose(FAR, False) == [("ethernet", "eth0"), ("wifi", "wlan0"), ("modem", None)]
     assert one.choose(("modem", "wifi"), False) == [("modem", None), ("wifi", "wlan0")]
     one.modem.registered = "searching"
@@ -201,7 +214,7 @@ def test_a_board_may_leave_bearers_out(linux, network):
     linux.set("eth0", "up", "10.0.0.2")
     linux.set("wlan0", "up", "10.0.1.2")
     one = network(only=("modem",))
-    one.modem = ToyModem()
+    one.attach(ToyModem())
     assert [row["name"] for row in one.rows()] == ["modem"]
     assert one.choose(FAR, False) == one.choose(FAR, True) == [("modem", None)]
     assert network(only=("wifi",)).choose(FAR, False) == [("wifi", "")]

@@ -6,6 +6,7 @@ from drivers import libcrypto
 from drivers.libcrypto import Cipher, CryptoError
 from tests.firmware.test_tlv import vectors
 
+
 def test_single_double_and_triple_length_des_agree_with_published_values():
     # FIPS 46-3 style examples: zeros under 0123456789ABCDEF, and under it with its complement.
     single = bytes.fromhex("0123456789ABCDEF")

@@ -130,9 +130,7 @@ def test_form_4_takes_accounts_of_any_length():
 
 def test_the_filling_of_form_3_is_any_letter():
     chance = random.Random(7)
-    filled = "".join(
-        pin_blocks.encode("3", bytearray(b"1234"), "0" * 16, chance.randbytes).hex().upper()[6:] for _ in range(60)
-    )
+    filled = "".join(pin_blocks.encode("3", bytearray(b"1234"), "0" * 16, chance.randbytes).hex().upper()[6:] for _ in range(60))
     assert set(filled) == set("ABCDEF")
 
 

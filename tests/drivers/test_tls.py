@@ -218,6 +218,15 @@ def test_a_record_that_was_changed_on_the_way_is_the_one_error(folder):
         tls.feed(bytes(said))
 
 
+def test_what_came_whole_before_a_bad_record_is_not_lost(folder):
+    tls = Contexts().open(ours(folder), "localhost", 1)
+    host = Host(folder)
+    meet(tls, host)
+    with pytest.raises(TlsError) as caught:
+        tls.feed(host.say(b"approved") + b"\x17\x03\x03\x00\x20" + bytes(32))
+    assert caught.value.plain == [b"approved"]
+
+
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_the_next_connection_to_a_host_goes_on_with_its_session(folder, newest):
     contexts, context = Contexts(), server_context(folder, "good", newest)

@@ -35,7 +35,13 @@ def test_what_is_held_cannot_be_spent_and_is_nobodys_income(desk):
 
 @pytest.mark.parametrize(
     "code, change",
-    [("51", {"f2": POOR}), ("14", {"f2": "6222620000000012"}), ("59", {"f55": None}), ("30", {"f22": None}), ("13", {"f49": "840"})],
+    [
+        ("51", {"f2": POOR}),
+        ("14", {"f2": "6222620000000012"}),
+        ("59", {"f55": None}),
+        ("30", {"f22": None}),
+        ("13", {"f49": "840"}),
+    ],
 )
 def test_a_card_is_checked_before_anything_is_held(desk, code, change):
     assert desk.code("0100", desk.preauth(1000, **change)) == code
@@ -89,6 +95,25 @@ def test_more_can_be_held_under_the_same_code(desk):
     assert desk.reverse(more)[39] == "12" and desk.reverse(request)[39] == "12"
 
 
+def test_a_hold_that_was_raised_is_voided_not_reversed(desk):
+    request, reply = held(desk)
+    more, _ = desk.done("0100", desk.preauth_add(reply, 500))
+    assert desk.reverse(request)[39] == "12" and desk.books.held(CARD) == 1500
+    assert desk.reverse(more)[39] == "00" and desk.books.held(CARD) == 1000
+    assert desk.reverse(request)[39] == "00" and desk.books.held(CARD) == 0
+    assert desk.reverse(more)[39] == "00" and desk.stands() == []
+
+
+def test_what_raised_a_hold_stands_as_long_as_it(desk):
+    _, reply = held(desk)
+    desk.done("0100", desk.preauth_add(reply, 500))
+    assert desk.stands() == [("preauth", 1000), ("preauth-add", 500)]
+    completion = desk.done("0200", desk.complete(reply, 1200))
+    assert desk.stands() == [("complete", 1200)]
+    desk.done("0200", desk.complete_void(*completion))
+    assert desk.stands() == [("preauth", 1000), ("preauth-add", 500), ("complete-void", 1200)]
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_void_gives_all_that_is_held_back(desk, whole):
     request, reply = held(desk)
@@ -104,8 +129,8 @@ def test_a_void_gives_all_that_is_held_back(desk, whole):
     "code, change",
     [
         ("25", {"f38": "000000"}), ("25", {"f2": OTHER}), ("25", {"f61": f61("000001", "000099", "0921")}),
-        ("25", {"f61": f61("000009", "000000", "0921")}), ("25", {"f61": f61(date="0920")}), ("30", {"f61": "12"}), ("30", {"f38": None}),
-        ("77", {"f60": unionpay.financial("11", "000009")}),
+        ("25", {"f61": f61("000009", "000000", "0921")}), ("25", {"f61": f61(date="0920")}), ("30", {"f61": "12"}),
+        ("30", {"f38": None}), ("77", {"f60": unionpay.financial("11", "000009")}),
     ],
 )  # fmt: skip
 def test_what_names_no_hold_is_refused(desk, code, change):
@@ -150,7 +175,8 @@ def test_a_voided_completion_leaves_the_hold_in_force(desk):
 
 
 @pytest.mark.parametrize(
-    "code, change", [("25", {"f37": "9" * 12}), ("25", {"f38": "XXXXXX"}), ("64", {"f4": unionpay.amount(1)}), ("14", {"f2": OTHER})]
+    "code, change",
+    [("25", {"f37": "9" * 12}), ("25", {"f38": "XXXXXX"}), ("64", {"f4": unionpay.amount(1)}), ("14", {"f2": OTHER})],
 )
 def test_a_void_that_does_not_fit_its_completion_is_refused(desk, code, change):
     completion = desk.done("0200", desk.complete(held(desk)[1], 900))

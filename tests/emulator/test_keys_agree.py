@@ -55,12 +55,11 @@ def test_the_acquirer_reads_our_pin_blocks_of_form_4(chance):
         assert Engine().pin(key, block, pan, "4", "aes") == pin
 
 
-@pytest.mark.parametrize("cipher", ["tdes", "sm4"])
-def test_the_acquirer_reads_our_tracks(chance, cipher):
+def test_the_acquirer_reads_our_tracks(chance):
     for _ in range(ROUNDS * 2):
         key, track = chance.randbytes(16), digits(chance, 13, 19) + "D" + digits(chance, 1, 18)
-        with Cipher(cipher, key) as schedule:
-            assert Engine().clear_track(key, cup_keys.encrypted_track(schedule, track), cipher) == track
+        with Cipher("tdes", key) as schedule:
+            assert Engine().clear_track(key, cup_keys.encrypted_track(schedule, track)) == track
 
 
 def test_the_keys_of_a_triple_des_series_agree(chance):
@@ -71,7 +70,7 @@ def test_the_keys_of_a_triple_des_series_agree(chance):
         keys = Engine().dukpt(base, ours.serial, "tdes")
         for use, theirs in ((dukpt.PIN, keys.pin), (dukpt.MAC_REQUEST, keys.mac), (dukpt.MAC_RESPONSE, keys.reply_mac),
                             (dukpt.DATA_REQUEST, keys.track)):  # fmt: skip
-            assert ours.working(use, "tdes") == theirs
+            assert ours.working(use, "tdes") == theirs.value
 
 
 @pytest.mark.parametrize("size", [16, 24, 32])
@@ -80,6 +79,8 @@ def test_the_keys_of_an_aes_series_agree(chance, size):
     series = dukpt.Series.begin("aes", dukpt.aes_initial_key(base, start[:8]), start)
     for _ in range(ROUNDS * 5):
         ours = series.advance()
-        keys = Engine().dukpt(base, ours.serial, "aes")
-        for use, theirs in ((dukpt.PIN, keys.pin), (dukpt.MAC_REQUEST, keys.mac), (dukpt.MAC_RESPONSE, keys.reply_mac)):
-            assert ours.working(use, "aes") == theirs
+        for kind in ("aes", "tdes"):
+            keys = Engine().dukpt(base, ours.serial, "aes", kind, kind)
+            for use, theirs in ((dukpt.PIN, keys.pin), (dukpt.MAC_REQUEST, keys.mac), (dukpt.MAC_RESPONSE, keys.reply_mac)):
+                assert ours.working(use, kind) == theirs.value
+        assert ours.working(dukpt.DATA_REQUEST, "tdes") == keys.track.value

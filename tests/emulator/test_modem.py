@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 import time
+import tty
 import types
 
 import pytest
@@ -20,7 +21,9 @@ from emulator.wires import set_speed
 PAPERS = {"imei": "860000051234561", "iccid": "89860012345678901237", "imsi": "460011234567890", "number": "+8614401234567"}
 NOON = 1_718_424_000  # 2024-06-15 04:00:00 UTC, noon in Beijing
 PATIENCE_S = 5.0
-FINAL = re.compile(rb"\r\n(OK|ERROR|\+CM[ES] ERROR: [^\r]*|SEND OK|SEND FAIL|SHUT OK|DATA ACCEPT:[^\r]*|\d, (?:CLOSE|SEND) OK)\r\n")
+FINAL = re.compile(
+    rb"\r\n(OK|ERROR|\+CM[ES] ERROR: [^\r]*|SEND OK|SEND FAIL|SHUT OK|DATA ACCEPT:[^\r]*|\d, (?:CLOSE|SEND) OK)\r\n"
+)
 
 
 class Host:
@@ -183,7 +186,7 @@ def test_errors_are_told_as_they_are_asked_for(bench, mode, result):
 
 def test_several_commands_have_one_result_and_the_first_error_ends_the_line(bench):
     b = bench()
-    assert b.host.ask('AT+CREG=2;+CSQ;E0;+CMEE?;+COPS=3,2') == ["+CSQ: 25,99", "+CMEE: 1", "OK"]
+    assert b.host.ask("AT+CREG=2;+CSQ;E0;+CMEE?;+COPS=3,2") == ["+CSQ: 25,99", "+CMEE: 1", "OK"]
     assert b.host.ask("AT+CMEE=0;+NOSUCH;+CMEE=2") == ["ERROR"]
     assert b.host.ask("AT+CMEE?") == ["+CMEE: 0", "OK"]
 
@@ -410,7 +413,7 @@ def test_each_tower_is_a_cell_of_its_own(bench):
         access = {"4G": 7, "3G": 2, "2G": 0}[tower.technology]
         stat = 1 if tower.network == "46001" else 5
         b.host.until(f'\\+CREG: {stat},"{tower.area:04X}","{tower.cell:X}",{access}\r\n'.encode())
-        assert b.host.ask("AT+QENG=\"servingcell\"")[0].count(f"{tower.network[:3]},{tower.network[3:]}") == 1
+        assert b.host.ask('AT+QENG="servingcell"')[0].count(f"{tower.network[:3]},{tower.network[3:]}") == 1
     with pytest.raises(ValueError, match="there are shop street"):
         b.radio.move("moon")
 
@@ -428,7 +431,7 @@ def test_a_stronger_signal_has_more_bars():
     for percent in (0, 5, 25, 40, 60, 100):
         radio.signal(percent)
         seen.append((radio.dbm, radio.bars))
-    assert seen == [(None, 0), (-110, 0), (-98, 1), (-88, 2), (-76, 3), (-51, 4)]
+    assert seen == [(None, 0), (-110, 0), (-97, 1), (-88, 2), (-76, 3), (-51, 4)]
     with pytest.raises(ValueError):
         radio.signal(101)
 
@@ -727,11 +730,11 @@ def test_chinese_is_told_in_hexadecimal_and_as_a_pdu(bench):
     b = bench()
     b.host.ask("AT+CMGF=1;+CNMI=2,1")
     b.radio.send("余额不足")
-    b.host.until(rb"\+CMTI")
+    b.host.until(rb"\+CMTI[^\r]*\r\n")
     assert b.host.ask("AT+CMGR=0")[1] == "余额不足".encode("utf-16-be").hex().upper()
     b.host.ask("AT+CMGF=0")
     head, pdu, _ = b.host.ask("AT+CMGR=0")
-    assert pdu.endswith("08" + "余额不足".encode("utf-16-be").hex().upper()) and head == f"+CMGR: 1,,{len(pdu) // 2 - 8}"
+    assert pdu.endswith("08" + "余额不足".encode("utf-16-be").hex().upper()) and head == f"+CMGR: 1,,{len(pdu) // 2 - 9}"
 
 
 def test_a_message_to_nobody_waits_in_the_network(bench):
@@ -741,7 +744,7 @@ def test_a_message_to_nobody_waits_in_the_network(bench):
     b.radio.send("later")
     assert len(b.radio.waiting) == 1 and b.host.quiet()
     b.radio.signal(50)
-    b.host.until(rb"\+CMTI")
+    b.host.until(rb"\+CMTI[^\r]*\r\n")
     assert not b.radio.waiting
 
 
@@ -779,7 +782,9 @@ def test_without_a_network_nothing_is_sent(bench):
     assert b"+CMS ERROR: 331" in b.host.until(FINAL)
 
 
-@pytest.mark.parametrize("text", ["", "a", "hellohello", "price: 5€ {[~]}", "x" * 160, "y" * 161, "好" * 70, "好" * 71 + "a", "z€" * 150])
+@pytest.mark.parametrize(
+    "text", ["", "a", "hellohello", "price: 5€ {[~]}", "x" * 160, "y" * 161, "好" * 70, "好" * 71 + "a", "z€" * 150]
+)
 def test_pdus_hold_what_is_put_into_them(text):
     parts = modem_sms.deliver(Message(7, False, "+8613912345678", text, NOON), "+8613010112500")
     back = ""
@@ -854,10 +859,10 @@ def test_unsolicited_lines_come_in_the_middle_of_anything(bench, peer):
 def test_noise_is_on_the_line_and_goes_away(bench):
     b = bench()
     b.chip.noise = True
-    b.host.ask("AT+CSQ")
-    assert b.host.drain(0.6)
+    b.host.until(rb"[\x80-\xff].*[\x80-\xff]")
     b.chip.noise = False
-    b.host.drain(0.5)
+    b.host.ask("AT")
+    b.host.drain()
     b.host.write("AT+CSQ\r")
     assert b.host.until(FINAL) == b"\r\n+CSQ: 25,99\r\n\r\nOK\r\n"
 
@@ -868,6 +873,7 @@ def test_a_module_that_is_gone_hangs_up_and_comes_back_as_new(bench):
 
     def plug():
         pairs.append(os.openpty())
+        tty.setraw(pairs[-1][1])
         set_speed(pairs[-1][0], 115200)
         return pairs[-1][0]
 
@@ -927,12 +933,14 @@ def test_every_change_of_the_world_is_told():
     radio = Radio(PAPERS)
     told = []
     radio.listeners.append(lambda: told.append(1))
-    for act in (lambda: radio.signal(5), lambda: radio.move("rival"), lambda: radio.insert(False), lambda: radio.ask_pin(True),
-                lambda: radio.freeze(True), lambda: radio.deny(True), lambda: radio.bar_data(True), lambda: radio.tell_time("absent"),
-                lambda: radio.send("x")):  # fmt: skip
+    acts = (
+        (radio.signal, 5), (radio.move, "rival"), (radio.insert, False), (radio.ask_pin, True), (radio.freeze, True),
+        (radio.deny, True), (radio.bar_data, True), (radio.tell_time, "absent"), (radio.send, "x"),
+    )  # fmt: skip
+    for act, value in acts:
         before = len(told)
-        act()
+        act(value)
         assert len(told) == before + 1
     seen = radio.view()
     assert seen["tower"] == "rival" and seen["sim"]["in"] is False and seen["messages"][0]["waits"]
-    assert "1234" not in str(seen["sim"]["state"]) and radio.card.puk not in str(seen) and radio.roaming
+    assert set(seen["sim"]) == {"in", "asks", "state", "tries", "frozen", "iccid", "number"} and radio.roaming

@@ -427,7 +427,7 @@ class Monkey:
         world, random = self.world, self.random
         what = random.randrange(11)
         if what == 0:
-            world.rules.add("next on %s %s" % (random.choice(KINDS), random.choice(WRONG)))
+            world.rules.add("next on %s %s" % (random.choice(sorted(KINDS)), random.choice(WRONG)))
         elif what == 1:
             world.printer.paper_out, world.printer.cover_open, world.printer.silent = (random.random() < 0.3 for _ in range(3))
         elif what == 2:

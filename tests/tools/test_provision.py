@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers import provisioning, vault_software
+from drivers import kcv, libcrypto, provisioning, vault_software
 from drivers.cup_keys import check_value
 from drivers.provisioning import ProvisioningError, combine, has_cards, is_provisioned, load_cards, provision
 from drivers.store import SqliteStore
@@ -317,11 +317,69 @@ def test_two_people_at_the_keyboard_provision_a_device(tmp_path):
     assert shown.count(master_check_value(tmp_path / "data").hex().upper()) == 2
 
 
+AES_PARTS = [bytes(range(32)), bytes(range(90, 122))]
+CARRIERS = [bytes(range(200, 216)), bytes(range(50, 66))]
+
+
+def keys_of(folder):
+    vault = vault_software.SoftwareVault(None, {}, folder, keypads.StandIn(World()))
+    vault.start()
+    found = [vault.check_value(slot) for slot in ("master", "transport")]
+    vault.close()
+    return found
+
+
+def test_a_device_may_have_a_transport_key_and_another_cipher(tmp_path):
+    folder = tmp_path / "data"
+    summary = provision(folder, SETTINGS, COMPONENTS, cost=10, transport=CARRIERS)
+    assert keys_of(folder) == [summary.check_value, summary.transport]
+    assert summary.transport == check_value(combine(CARRIERS))
+    summary = provision(folder, SETTINGS, AES_PARTS, again=True, cost=10, cipher="aes")
+    assert summary.check_value == kcv.check_value("aes", combine(AES_PARTS, "aes"))
+    assert keys_of(folder) == [summary.check_value, None]
+    summary = provision(folder, SETTINGS, COMPONENTS, again=True, cost=10, cipher="sm4", transport=CARRIERS)
+    assert keys_of(folder) == [kcv.check_value("sm4", MASTER), summary.transport]
+
+
+def test_a_cipher_that_the_library_lacks_is_told_before_anything_is_written(folder, monkeypatch):
+    before = keys_of(folder)
+    monkeypatch.setitem(libcrypto.CIPHERS, "sm4", ("EVP_sm4_that_is_not_there", "EVP_sm4_that_is_not_there", 16))
+    with pytest.raises(libcrypto.CryptoError, match="built without"):
+        provision(folder, SETTINGS, COMPONENTS, again=True, cost=10, cipher="sm4")
+    assert is_provisioned(folder) and keys_of(folder) == before
+
+
+@pytest.mark.parametrize("transport", [COMPONENTS, CARRIERS[:1], AES_PARTS], ids=["the master key", "one", "long"])
+def test_components_that_make_no_transport_key_are_refused(folder, transport):
+    before = keys_of(folder)
+    with pytest.raises(ProvisioningError) as caught:
+        provision(folder, SETTINGS, COMPONENTS, again=True, cost=10, transport=transport)
+    assert caught.value.why == "component" and keys_of(folder) == before
+
+
+def test_two_people_type_a_transport_key_too(tmp_path):
+    secrets = [FIRST, SECOND, *(part.hex() for part in CARRIERS)]
+    person = Person([*TYPED, *"yyyyyy"], secrets)
+    assert person.runs("--data", tmp_path / "data", "--transport") == 0
+    shown = [tool._shown(bytearray(key)) for key in (MASTER, combine(CARRIERS))]
+    assert [value.hex().upper() for value in keys_of(tmp_path / "data")] == shown
+    assert all(person.heard_all().count(value) == 2 for value in shown)
+
+
+def test_components_of_an_aes_key_are_as_long_as_it(tmp_path):
+    person = Person([*TYPED, *"yyy"], [FIRST[:30], *(part.hex() for part in AES_PARTS)])
+    assert person.runs("--data", tmp_path / "data", "--cipher", "aes") == 0
+    assert keys_of(tmp_path / "data")[0] == kcv.check_value("aes", combine(AES_PARTS, "aes"))
+    assert "32/48/64" in person.heard_all()
+    assert Person([*TYPED, "y", "y"], [FIRST, AES_PARTS[0].hex()]).runs("--data", tmp_path / "b", "--cipher", "aes") == 2
+    assert not (tmp_path / "b").exists()
+
+
 def test_what_was_mistyped_is_asked_again(tmp_path):
     answers = ["1234", "12345678", *TYPED[1:], "n", "y", "y", "y"]
     person = Person(answers, ["12 34", FIRST, FIRST, SECOND])
     assert person.runs("--data", tmp_path / "data") == 0
-    assert master_check_value(tmp_path / "data") == tool.check_value(bytearray(MASTER))
+    assert master_check_value(tmp_path / "data") == check_value(bytearray(MASTER))
 
 
 @pytest.mark.parametrize("answers", [["y", "y", "n"], ["y", "n", "n", "n"], ["n"] * 3, ["y"], []], ids=range(5))
@@ -386,7 +444,7 @@ def test_a_factory_provisions_without_anybody(factory, tmp_path):
     person = Person([])
     assert person.runs(*factory[0]) == 0
     assert person.asked == []
-    assert master_check_value(tmp_path / "data") == tool.check_value(bytearray(MASTER))
+    assert master_check_value(tmp_path / "data") == check_value(bytearray(MASTER))
 
 
 def test_the_factorys_mistakes_are_named(factory, tmp_path):
@@ -408,6 +466,28 @@ def test_the_factorys_mistakes_are_named(factory, tmp_path):
     second.write_text("not hexadecimal digits at all...")
     assert Person([]).runs(*arguments) == 2
     assert not (tmp_path / "data").exists()
+
+
+def test_a_factory_gives_a_transport_key_too(factory, tmp_path):
+    more = []
+    for number, part in enumerate(CARRIERS):
+        path = tmp_path / ("carrier-%d" % number)
+        path.write_text(part.hex())
+        path.chmod(0o600)
+        more += ["--transport-component", path]
+    right = tool._shown(combine(CARRIERS))
+    for wrong, status in (
+        ([*more, "--transport-check-value", "00000000"], 4),
+        (more, 2),
+        ([*more[:2], "--transport-check-value", right], 2),
+        (["--transport-check-value", right], 2),
+        (["--transport"], 2),
+    ):
+        assert Person([]).runs(*factory[0], *wrong) == status, wrong
+    assert Person([]).runs("--data", tmp_path / "data", *more) == 2
+    assert not (tmp_path / "data").exists()
+    assert Person([]).runs(*factory[0], *more, "--transport-check-value", right) == 0
+    assert keys_of(tmp_path / "data")[1].hex().upper() == right
 
 
 def test_the_list_of_tools_and_the_command_line_work(factory, tmp_path):

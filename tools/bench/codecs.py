@@ -1,7 +1,8 @@
 """ISO 8583 and TLV beside pyiso8583 and pyemv, on the same bytes.
 
-The peers are set up for the same message: UnionPay's BCD fields, nibble lengths, binary bitmap. A row is refused when the two
-sides do not agree on what the message says. Best of many rounds, CPU time of this thread.
+The peers are set up for the same message: UnionPay's packed fields, nibble lengths and binary bitmap, then ISO 8583:1987 in
+characters. A row is refused when the two sides do not agree on what the message says. Best of many rounds, CPU time of this
+thread. For the peer bytes are text in hexadecimal; ours come back as bytes.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import time
 from typing import Any
 
 from firmware.emv import tlv
-from firmware.iso8583 import unionpay
+from firmware.iso8583 import dialects
 from firmware.iso8583.codec import Codec
 from tools.bench.table import Row, best_of
+from tools.interop import pyiso8583
 
 # A contactless sale as the terminal sends it: 16 fields, a MAC at the end.
 SALE: dict[int, Any] = {
@@ -23,28 +25,6 @@ SALE: dict[int, Any] = {
 
 
 FCI_BYTES = 250
-
-
-def digits(most: int, prefix: int = 0, **pad: str) -> dict[str, Any]:
-    """A row of pyiso8583's specification for packed digits."""
-    return {"data_enc": "b", "len_enc": "bcd", "len_type": prefix, "len_count": "nibbles", "max_len": most, "desc": "", **pad}
-
-
-def text(size: int) -> dict[str, Any]:
-    return {"data_enc": "ascii", "len_enc": "ascii", "len_type": 0, "max_len": size, "desc": ""}
-
-
-def binary(most: int, prefix: int = 0) -> dict[str, Any]:
-    return {"data_enc": "b", "len_enc": "bcd", "len_type": prefix, "max_len": most, "desc": ""}
-
-
-PEER_SPEC = {
-    "h": text(0), "t": digits(4), "p": binary(8), "1": binary(8),
-    "2": digits(19, 1, right_pad="0"), "3": digits(6), "4": digits(12), "11": digits(6), "14": digits(4),
-    "22": digits(3, right_pad="0"), "23": digits(3, left_pad="0"), "25": digits(2), "35": digits(37, 1, right_pad="0"),
-    "41": text(8), "42": text(15), "49": text(3), "53": digits(16), "55": binary(255, 2), "60": digits(17, 2, right_pad="0"),
-    "64": binary(8),
-}  # fmt: skip
 
 
 def fci() -> bytes:
@@ -67,16 +47,15 @@ def fci() -> bytes:
     return data
 
 
-def agreed() -> tuple[Codec, bytes, dict[str, str]]:
+def agreed(dialect: str = "unionpay") -> tuple[Codec, bytes, dict[str, str]]:
     """Our codec, the message, and its fields as pyiso8583 wants them; AssertionError when the two sides do not agree."""
     import iso8583
 
-    codec = unionpay.codec()
+    codec, spec = dialects.codec(dialect), pyiso8583.specification(dialect)
     message = codec.pack("0200", SALE)
-    theirs = {str(field): value.hex().upper() if isinstance(value, bytes) else value for field, value in SALE.items()}
-    theirs["t"] = "0200"
-    packed, _ = iso8583.encode(dict(theirs), PEER_SPEC)
-    read, _ = iso8583.decode(message, PEER_SPEC)
+    theirs = pyiso8583.as_theirs("0200", SALE)
+    packed, _ = iso8583.encode(dict(theirs), spec)
+    read, _ = iso8583.decode(message, spec)
     if bytes(packed) != message or {key: value for key, value in read.items() if key in theirs} != theirs:
         raise AssertionError("pyiso8583 and we do not agree on the message")
     if codec.unpack(message) != ("0200", SALE):
@@ -84,18 +63,19 @@ def agreed() -> tuple[Codec, bytes, dict[str, str]]:
     return codec, message, theirs
 
 
-def iso8583_rows() -> list[Row]:
+def iso8583_rows(dialect: str) -> list[Row]:
     import iso8583
 
-    codec, message, theirs = agreed()
+    codec, message, theirs = agreed(dialect)
+    spec = pyiso8583.specification(dialect)
     rows = []
     for name, ours, peer in (
-        ("pack", lambda: codec.pack("0200", SALE), lambda: iso8583.encode(theirs, PEER_SPEC)),
-        ("unpack", lambda: codec.unpack(message), lambda: iso8583.decode(message, PEER_SPEC)),
+        ("pack", lambda: codec.pack("0200", SALE), lambda: iso8583.encode(theirs, spec)),
+        ("unpack", lambda: codec.unpack(message), lambda: iso8583.decode(message, spec)),
     ):
         rows.append(
             Row(
-                "ISO 8583 %s, 16-field sale" % name,
+                "ISO 8583 %s, 16-field sale, %s" % (name, dialect),
                 best_of(ours, time.thread_time, 500) * 1e6,
                 "µs",
                 best_of(peer, time.thread_time, 100) * 1e6,
@@ -125,4 +105,4 @@ def tlv_row() -> Row:
 
 
 def rows() -> list[Row]:
-    return [*iso8583_rows(), tlv_row()]
+    return [*iso8583_rows("unionpay"), *iso8583_rows("1987-ascii"), tlv_row()]
