@@ -17,7 +17,7 @@ What lies in a slot are records (drivers/key_box.py):
 
 from collections import namedtuple
 
-from drivers import cup_keys, dukpt, kcv, tr31
+from drivers import cup_keys, dukpt, kcv
 from drivers.components import MASTER_BYTES, is_weak
 from drivers.libcrypto import CIPHERS, KEY_BYTES, Cipher, CryptoError, cleanse
 
@@ -112,6 +112,8 @@ def _of_cryptogram(slot, cryptogram, expected, cipher, opener):
 
 
 def _of_key_block(slot, text, expected, cipher, opener):
+    from drivers import tr31  # the start of a device that has its keys does not need it
+
     if expected and not kcv.BYTES[0] <= len(expected) <= kcv.BYTES[1]:
         raise Refused("bad-data")
     try:

@@ -531,6 +531,8 @@ class AtModem:
         elif answer is not None:
             if what == at.LINE:
                 answer.lines.append(value)
+                if re.match(r"\+C[GE]?REG:", value):
+                    self._registration(value)  # at once: what comes unasked behind it is newer
             elif what == at.DATA:
                 answer.data.append(value)
             elif what == at.PROMPT:
@@ -763,9 +765,7 @@ class AtModem:
 
     def _read_registration(self):
         for kind in ("E", "G", ""):
-            answer = self._say("AT+C%sREG?" % kind, 5.0, facts.ASKED % kind)
-            if answer is not None and answer.ok and answer.lines:
-                self._registration(answer.lines[0])
+            self._say("AT+C%sREG?" % kind, 5.0, facts.ASKED % kind)
 
     def _registration(self, line):
         told = facts.registration(line)

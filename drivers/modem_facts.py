@@ -95,7 +95,7 @@ def utc(time: str, zone: "str | None") -> "int | None":
     try:
         values = [int(one) for one in re.split(r"[/,:]", time)]
         year, month, day, hour, minute, second = values
-        year += 2000 if year < 100 else 0
+        year += 0 if year >= 100 else 2000 if year < 70 else 1900
         quarters = int(zone or "0")
     except ValueError:
         return None

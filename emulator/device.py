@@ -111,10 +111,10 @@ class Device:
             made.enter_context(_taken(bench / "lock"))
             self.town: Town = self._make_town(bench, acquirer_port)
             made.callback(self.town.close)
-            self.radio = self._make_radio(bench)
+            self.radio: Radio = self._make_radio(bench)
             self.wires = Wires(bench / "wires", self._heard)
             made.callback(self.wires.close)
-            self.chips = Chips(
+            self.chips: Chips = Chips(
                 self.board, self.wires, self.changes.touch, self._heard, self._apdu, lambda: self.power == ON, fast, self.radio
             )
             made.callback(self.chips.close)
@@ -272,6 +272,32 @@ class Device:
         self._log.add("wire", f"fault {name} {'on' if on else 'off'}")
         self.changes.touch("faults")
         self.changes.touch("radio")
+
+    def signal(self, percent: int) -> None:
+        """How well the mobile network is heard: 0 (not at all) to 100."""
+        self.radio.signal(percent)
+        level = self.radio.dbm
+        self._log.add("modem", f"signal {percent} %: " + (f"{level} dBm" if level is not None else "no coverage"))
+
+    def tower(self, name: str) -> None:
+        """Carries the device to a place with another tower (`emulator/radio.py`)."""
+        self.radio.move(name)
+        self._log.add("modem", f"at the tower {name}")
+
+    def sim(self, what: str) -> None:
+        """What is done to the SIM card: a word of `radio.SIM_ACTS`."""
+        self.radio.sim(what)
+        self._log.add("modem", f"SIM {what}")
+
+    def network(self, what: str) -> None:
+        """What the mobile operator does: a word of `radio.NETWORK_ACTS`."""
+        self.radio.network(what)
+        self._log.add("modem", f"operator: {what}")
+
+    def sms(self, text: str, sender: str = "10010") -> None:
+        """Sends the terminal a short message."""
+        self.radio.send(text, sender)
+        self._log.add("modem", f"a message of {len(text)} characters to the terminal")
 
     def rule(self, text: str) -> None:
         """What the host does to messages (`emulator/acquirer/rules.py`). ValueError says what is wrong with it."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import threading
 import time
@@ -241,6 +242,11 @@ class Radio:
         self.no_data = barred
         self._changed()
 
+    def open(self) -> None:
+        """The operator refuses nothing."""
+        self.denied = self.no_data = False
+        self._changed()
+
     def tell_time(self, how: str) -> None:
         """What the network says of the time: one of TIMES."""
         if how not in TIMES:
@@ -248,10 +254,20 @@ class Radio:
         self.time = how
         self._changed()
 
+    def sim(self, what: str) -> None:
+        """What is done to the SIM card, by a word of SIM_ACTS. ValueError names them."""
+        _act(self, SIM_ACTS, what)
+
+    def network(self, what: str) -> None:
+        """What the operator does, by a word of NETWORK_ACTS. ValueError names them."""
+        _act(self, NETWORK_ACTS, what)
+
     def send(self, text: str, sender: str = "10010") -> None:
         """A message to the terminal; it waits in the network until the terminal can be reached."""
         if not 0 < len(text) <= LONGEST_MESSAGE:
             raise ValueError(f"a message has 1 to {LONGEST_MESSAGE} characters")
+        if not re.fullmatch(r"\+?[0-9]{3,15}", sender):
+            raise ValueError("a sender is a number of 3 to 15 digits")
         with self._lock:
             self._waiting.append(self._keep(False, sender, text))
         self._changed()
@@ -354,3 +370,31 @@ class Radio:
             "time": self.time,
             "messages": [message._asdict() | {"waits": message.number in waiting} for message in self.messages],
         }  # fmt: skip
+
+
+# Word, what it does. Of the SIM card, and of the operator.
+SIM_ACTS: dict[str, Callable[[Radio], None]] = {
+    "in": lambda radio: radio.insert(True),
+    "out": lambda radio: radio.insert(False),
+    "asks": lambda radio: radio.ask_pin(True),
+    "free": lambda radio: radio.ask_pin(False),
+    "frozen": lambda radio: radio.freeze(True),
+    "thawed": lambda radio: radio.freeze(False),
+}
+NETWORK_ACTS: dict[str, Callable[[Radio], None]] = {
+    "open": lambda radio: radio.open(),
+    "denied": lambda radio: radio.deny(True),
+    "admitted": lambda radio: radio.deny(False),
+    "no-data": lambda radio: radio.bar_data(True),
+    "data": lambda radio: radio.bar_data(False),
+    "time-right": lambda radio: radio.tell_time("right"),
+    "time-wrong": lambda radio: radio.tell_time("wrong"),
+    "time-absent": lambda radio: radio.tell_time("absent"),
+}
+
+
+def _act(radio: Radio, acts: dict[str, Callable[[Radio], None]], what: str) -> None:
+    act = acts.get(what)
+    if act is None:
+        raise ValueError("it is one of: " + ", ".join(acts))
+    act(radio)

@@ -18,9 +18,16 @@ broken into lines. A step that fails ends the script: `Failed` names file, line 
     keys           digits are typed one by one, `.` is the key 00, names are those of the keys (ENTER CANCEL ...),
                    `PIN:debit` is the PIN of that card
     fault NAME     paper-out, cover-open, hot, printer-silent, line-down, reader-silent, chip-gone, stripe-gone,
-                   display-gone, low-paper
+                   display-gone, low-paper, modem-gone, modem-silent, modem-noise, modem-storm
     swipe NAME     through the groove; `badly`: so that nothing of it can be read
     rule TEXT      what the host does to some message, in the host's own words: emulator/acquirer/rules.py
+    signal N       how well the mobile network is heard, 0 to 100 percent
+    tower NAME     carries the device elsewhere: shop, street, suburb (3G), village (2G), rival (roaming)
+    sim NAME       out, in; asks (wants its PIN, 1234, which is typed as `PIN:sim`), free; frozen, thawed
+    network NAME   denied, admitted (registration); no-data, data; open (both); time-right, time-wrong, time-absent
+    modem NAME     gone (with its port), silent, noise, storm (unsolicited lines without end), back (all is well)
+    sms TEXT       a short message to the terminal; `expect sms`: one that it sent
+    expect modem   a word of its registration (home, roaming, searching, denied, off), or online: it has an address
     stop at POINT  the power goes when the firmware reaches this named point (`drivers/wires.py`)
     record X.json  the card that is inserted or tapped next is taken down until it leaves: beside the script, or in the
                    folder of the recording (`--record`). Masked, unless one of the emulator's own test authorities
@@ -146,6 +153,44 @@ class Player:
     def rule(self, text: str) -> None:
         self.device.rule(text)
 
+    def signal(self, percent: str) -> None:
+        self.device.signal(int(percent))
+
+    def tower(self, name: str) -> None:
+        self.device.tower(name)
+
+    def sim(self, what: str) -> None:
+        self.device.sim(what)
+
+    def network(self, what: str) -> None:
+        self.device.network(what)
+
+    def modem(self, what: str) -> None:
+        faults = [name for name in self.device.faults if name.startswith("modem-")]
+        if what == "back":
+            for name in faults:
+                self.device.fault(name, False)
+        elif "modem-" + what in faults:
+            self.device.fault("modem-" + what, True)
+        else:
+            raise ValueError("a modem is " + ", ".join([name[6:] for name in faults] + ["back"]))
+
+    def sms(self, text: str) -> None:
+        self.device.sms(text)
+
+    def expect_sms(self, text: str) -> None:
+        def came() -> bool:
+            return any(message.sent and text in message.text for message in self.device.radio.messages)
+
+        self._need(self.device.until(came, self.patience_s), "the terminal sent no such message")
+
+    def expect_modem(self, what: str) -> None:
+        def seen() -> tuple[str, str]:
+            view = self.device.chips.modem.view()
+            return view["registered"], "online" if view["address"] else ""
+
+        self._need(self.device.until(lambda: what in seen(), max(WAIT_S, self.patience_s)), "the modem is " + " ".join(seen()))
+
     def tear(self) -> None:
         self.device.tear()
 
@@ -236,6 +281,14 @@ FORMS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("fault NAME off", Player.mend),
     ("fault NAME", Player.fault),
     ("rule TEXT", Player.rule),
+    ("signal N", Player.signal),
+    ("tower NAME", Player.tower),
+    ("sim NAME", Player.sim),
+    ("network NAME", Player.network),
+    ("modem NAME", Player.modem),
+    ("sms TEXT", Player.sms),
+    ("expect sms TEXT", Player.expect_sms),
+    ("expect modem NAME", Player.expect_modem),
     ("tear", Player.tear),
     ("expect screen TEXT", Player.expect_screen),
     ("expect no screen TEXT", Player.expect_no_screen),

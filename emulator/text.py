@@ -9,7 +9,8 @@
 
 Keys: digits, Enter, Esc (cancel), Backspace, Delete (clear), down, `.` (00). A line that begins with `:` is a step of
 the script language (`script.py`): `:tap debit`, `:remove card`, `:insert debit`, `:pull`, `:swipe stripe`,
-`:fault paper-out`, `:plug`, `:power on`, `:tear`. `:quit` or Ctrl-C ends. The terminal is put back as it was, however this ends.
+`:fault paper-out`, `:signal 0`, `:sim out`, `:plug`, `:power on`, `:tear`. `:quit` or Ctrl-C ends. The terminal is put
+back as it was, however this ends.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[2J", "\x1b[?25h\x1b[?1049l"
 DIM, BOLD, RED, GREEN, PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m"
 WIDE_ENOUGH = (168, 44)
 NOISE = "i2c: "  # every digit crosses the display's bus several times: the log would show nothing else
+BARS = ("×", "▂", "▂▄", "▂▄▆", "▂▄▆█")
 POWER = {"on": "已开机 on", "off": "已关机 off", "crashed": "已崩溃 crashed"}
 
 
@@ -72,7 +74,8 @@ def draw(device: Device, size: tuple[int, int], command: str, answer: str) -> li
     width = len(screen[0])
     lamps = " ".join(_lamp(number, lit) for number, lit in device.leds.items())
     on_reader = " ".join(device.on_reader) or "—"
-    status = fit(f"{POWER[device.power]}  卡 {on_reader}  插卡 {device.in_slot or '—'}  灯 ", width - 7) + lamps
+    signal = BARS[device.radio.bars] if device.radio.inserted else "无SIM"
+    status = fit(f"{POWER[device.power]}  4G {signal}  卡 {on_reader}  插卡 {device.in_slot or '—'}  灯 ", width - 7) + lamps
     left = [*screen, status]
     room = rows - len(left) - 2
     told = [entry for entry in device.log if not entry.text.startswith(NOISE)][-max(room, 1) :]

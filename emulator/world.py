@@ -30,7 +30,23 @@ from emulator.cards import shelf
 from emulator.cards.iso7816 import card_in_slot
 from emulator.cards.iso14443 import card_in_field
 from emulator.recordings import Tape, opened
-from emulator.standins import chip, clock, display, keypad, light, link, log, printer, random, reader, sound, store, stripe, vault
+from emulator.standins import (
+    chip,
+    clock,
+    display,
+    keypad,
+    light,
+    link,
+    log,
+    modem,
+    printer,
+    random,
+    reader,
+    sound,
+    store,
+    stripe,
+    vault,
+)
 from emulator.standins import text as texts
 from emulator.standins.store import PowerCut
 from firmware.emv import parameter_file
@@ -116,6 +132,9 @@ class World:
         self.stripe = stripe.StandIn(self)
         self.link = link.StandIn(self)
         self.link.hosts[HOST] = lambda: self.acquirer.open().receive
+        self.modem = modem.StandIn(self, self.link.hosts)
+        self.modem.attach_vault(self.vault)
+        self.vault.attach_modem(self.modem)
         self.log = log.StandIn(self)
         self.chance = random.StandIn(self)
         self._tape = Tape()
@@ -128,6 +147,7 @@ class World:
             "vault": self.vault,
             "printer": self.printer,
             "link": self.link,
+            "modem": self.modem,
             "store": self.store,
             "clock": self.clock,
             "random": self.chance,
@@ -160,7 +180,7 @@ class World:
         self.cut = False
         self._events.clear()
         self.clock.power_on_ms = self.time_ms
-        for port in (self.vault, self.reader, self.chip, self.stripe, self.display, self.printer):
+        for port in (self.vault, self.reader, self.chip, self.stripe, self.display, self.printer, self.modem):
             getattr(port, "start", lambda: None)()
         self._guarded(self._start)
 
@@ -176,7 +196,7 @@ class World:
         self._plans.clear()
         self.store.power_cut()
         self.link.close()
-        for port in (self.vault, self.reader, self.chip, self.stripe):
+        for port in (self.vault, self.reader, self.chip, self.stripe, self.modem):
             port.close()
         self.printer.power_off()
         self.display.screen, self.display.asleep = None, False

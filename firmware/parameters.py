@@ -116,7 +116,7 @@ TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     "tip.percent": ("number", 10, 0, 100),  # a tip is at most so much of the sale
     "instalment.periods": ("table", [3, 6, 12, 24], lambda value: periods(value), None),
     "instalment.project": ("text", "", 0, 30),
-    "batch.limit": ("number", 500, 0, 5000),  # 0: none
+    "batch.limit": ("number", 500, 0, 5000),  # never more than a settlement can count, 999; 0: that
     # settlement
     "settle.time": ("table", "", lambda value: time_of_day(value), None),  # hhmm, by itself at that time of day; "": only by hand
     "settle.sign_off": ("switch", False, 0, 0),  # after the settlement

@@ -5,7 +5,8 @@ a card or a printer reads from top to bottom, and yet nothing in the firmware wa
 
     Ask(port, method, args)   calls `port.method(ticket, *args)`; the answer is the Event that carries the ticket
     Begin(port, method, args) the same, answered at once with the ticket, which stays open: to ask several at a time
-    More(ticket)              the next Event on a ticket that is kept open; of several tickets, whichever comes first
+    More(ticket)              the next Event on a ticket that is kept open; of several tickets, whichever comes first; a
+                              connection that has ended in the meantime says so at once
     Pause(ms)                 a DEADLINE event after that time
     Tell(value)               tells the owner how far it is; answered at once with None
     Hold()                    what the owner says next (`Tasks.answer`)

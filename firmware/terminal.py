@@ -183,7 +183,13 @@ class Terminal:
 
     def log_damage(self) -> None:
         """What was found unreadable at the start, a line each."""
-        for what, names in (("parameter", self.parameter.bad), ("ledger", self.ledger.damaged), ("operator", self.operators.bad)):
+        found = (
+            ("parameter", self.parameter.bad),
+            ("ledger", self.ledger.damaged),
+            ("settlement", self.settlement.damaged),
+            ("operator", self.operators.bad),
+        )
+        for what, names in found:
             for name in names:
                 self.log("damaged: %s %s" % (what, name))
 

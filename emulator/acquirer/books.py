@@ -478,11 +478,8 @@ class Books(Statements):
             self.record(ended, hold)
 
     def _set_hold(self, number: int, state: str) -> None:
-        """What raised a hold stands and falls with it."""
         self._db.execute("UPDATE holds SET state = ? WHERE id = ?", (state, number))
         self.set_state(number, state)
-        query = "UPDATE transactions SET state = ?1 WHERE original = ?2 AND kind = 'preauth-add' AND state NOT IN (?3, ?4)"
-        self._db.execute(query, (state, number, DECLINED, REVERSED))
 
     def refuse_later(self, terminal: str, batch: str, trace: str) -> None:
         """The original of a reversal is not here: should it still come, it is refused."""

@@ -100,7 +100,8 @@ class Statements:
         """[(batch, trace, kind, amount in fen)] of everything that stands, in the order in which it came.
 
         A voided sale does not stand, its void does; an adjusted one does not, its adjustment does, with the new total; a
-        pre-authorisation stands until it is voided, completed or over. What chip and terminal approved is a "sale".
+        pre-authorisation stands until it is voided, completed or over, an additional one until it is reversed. What chip and
+        terminal approved is a "sale".
         """
         with self.lock:
             rows = self._db.execute(

@@ -11,6 +11,8 @@
     POST /api/fault              {"name": "paper-out", "on": true} | {"rule": "..."} | {"stop": "commit:done:..."}
                                  an empty stop takes the last one back
     POST /api/paper              {"tear": true}
+    POST /api/radio              {"signal": 0..100} | {"tower": "shop"} | {"sim": "out"} | {"network": "denied"}
+                                 {"sms": "text", "from": "10010"}; the words are those of `emulator/radio.py`
 
 A POST is answered {"ok": true}. What cannot be done is answered with a status and {"error": "..."}: 400 for a body
 that says nothing sensible, 404 for an unknown path, 405 for the wrong method, 409 for something that this device
@@ -137,6 +139,23 @@ def _paper(device: Device, asked: dict[str, Any]) -> None:
     device.tear()
 
 
+def _radio(device: Device, asked: dict[str, Any]) -> None:
+    acts: dict[str, Callable[[str], None]] = {"tower": device.tower, "sim": device.sim, "network": device.network}
+    for name, act in acts.items():
+        if name in asked:
+            _only(asked, name)
+            act(_text(asked, name))
+            return
+    if "sms" in asked:
+        _only(asked, "sms", "from")
+        device.sms(_text(asked, "sms"), _text(asked, "from") if "from" in asked else "10010")
+        return
+    _only(asked, "signal")
+    if type(asked.get("signal")) is not int:
+        raise Refused(400, "signal is a whole number, 0 to 100")
+    device.signal(asked["signal"])
+
+
 GETS = ("/api/state", "/api/screen.png", "/api/paper.png")
 POSTS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "/api/keys": _keys,
@@ -144,6 +163,7 @@ POSTS: dict[str, Callable[[Any, dict[str, Any]], None]] = {
     "/api/power": _power,
     "/api/fault": _fault,
     "/api/paper": _paper,
+    "/api/radio": _radio,
 }
 
 

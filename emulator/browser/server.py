@@ -52,16 +52,22 @@ _HEADERS = (
 )
 
 
-class Server(ThreadingHTTPServer):
-    """Serves one device. port 0 takes any free one; `port` says which."""
+class PageServer(ThreadingHTTPServer):
+    """Serves a page and what it asks for. port 0 takes any free one; `port` says which.
+
+    folder, files    the page's own files: {path: (file, content type)}
+    links            {path: address}: pages of other servers
+    """
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 32
+    folder = PAGE
+    files = FILES
 
-    def __init__(self, device: Device, port: int = 0) -> None:
-        self.device = device
+    def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
+        self.links: dict[str, str] = {}
         self.port: int = self.server_address[1]
         self.hosts = {f"127.0.0.1:{self.port}", f"localhost:{self.port}"}
         if self.port == 80:
@@ -70,6 +76,14 @@ class Server(ThreadingHTTPServer):
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._thread: threading.Thread | None = None
+
+    def ask(self, path: str, query: dict[str, list[str]]) -> api.Answer:
+        """Answers a GET below /api/. Raises api.Refused."""
+        raise NotImplementedError
+
+    def tell(self, path: str, body: bytes) -> api.Answer:
+        """Answers a POST. Raises api.Refused."""
+        raise NotImplementedError
 
     @property
     def address(self) -> str:
@@ -116,8 +130,22 @@ class Server(ThreadingHTTPServer):
         """A connection that broke is nobody's fault."""
 
 
+class Server(PageServer):
+    """Serves one device."""
+
+    def __init__(self, device: Device, port: int = 0) -> None:
+        self.device = device
+        super().__init__(port)
+
+    def ask(self, path: str, query: dict[str, list[str]]) -> api.Answer:
+        return api.get(self.device, path, query)
+
+    def tell(self, path: str, body: bytes) -> api.Answer:
+        return api.post(self.device, path, body)
+
+
 class Handler(BaseHTTPRequestHandler):
-    server: Server
+    server: PageServer
     protocol_version = "HTTP/1.1"
     server_version = "Kaifu"
     sys_version = ""
@@ -140,9 +168,12 @@ class Handler(BaseHTTPRequestHandler):
             self._check_sender(method)
             url = urllib.parse.urlsplit(self.path)
             if method == "POST":
-                answer = api.post(self.server.device, url.path, body)
+                answer = self.server.tell(url.path, body)
             elif url.path.startswith("/api/"):
-                answer = api.get(self.server.device, url.path, urllib.parse.parse_qs(url.query))
+                answer = self.server.ask(url.path, urllib.parse.parse_qs(url.query))
+            elif url.path in self.server.links:
+                self._answer(302, "text/plain", b"", ("Location", self.server.links[url.path]))
+                return
             else:
                 answer = self._file(url.path)
             self._answer(200, answer.kind, answer.body)
@@ -177,20 +208,20 @@ class Handler(BaseHTTPRequestHandler):
         return body
 
     def _file(self, path: str) -> api.Answer:
-        found = FILES.get(path)
+        found = self.server.files.get(path)
         if found is None:
             raise api.Refused(404, "no such path: " + path)
         name, kind = found
-        return api.Answer(kind, (PAGE / name).read_bytes())
+        return api.Answer(kind, (self.server.folder / name).read_bytes())
 
     def _refuse(self, status: int, why: str) -> None:
         self._answer(status, "application/json", json.dumps({"error": why}, ensure_ascii=False).encode())
 
-    def _answer(self, status: int, kind: str, body: bytes) -> None:
+    def _answer(self, status: int, kind: str, body: bytes, *more: tuple[str, str]) -> None:
         self.request_version = self.protocol_version  # whoever does not know HTTP is told in HTTP
         try:
             self.send_response(status)
-            for name, value in _HEADERS:
+            for name, value in (*_HEADERS, *more):
                 self.send_header(name, value)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))

@@ -11,6 +11,7 @@ from firmware.states import (
     login,
     manage,
     menu,
+    network,
     online,
     original,
     pin,
@@ -49,6 +50,8 @@ ALL = (
     manage.Working, manage.SignOff, manage.AddOperator, manage.RemoveOperator, manage.UnlockOperator,
     manage.OperatorList, manage.Device, manage.CardData,
     download.Download, download.ToDo, download.ChangeLog, download.PrintChanges, download.Announce, download.Fees,
+    network.Doctor, network.Diagnosis, network.PrintReport, network.Network, network.TextMessages, network.SimPin,
+    network.RestartModem,
     common.Notice,
     trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
 )  # fmt: skip

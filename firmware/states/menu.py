@@ -8,7 +8,7 @@ from firmware.machine import State
 from firmware.reading import READERS
 from firmware.screens import Screen
 from firmware.slip import cells
-from firmware.states import download, manage, query, settle
+from firmware.states import download, manage, network, query, settle
 from firmware.states.common import home
 from firmware.states.login import Locked, OldPassword
 from firmware.states.start import SelfTestPage
@@ -96,7 +96,7 @@ MENUS = {
         ("menu.lock", (), lambda t: Locked(t.operator)),
         ("password.change", (), lambda t: OldPassword(t.operator)),
         ("menu.change_operator", (), lambda t: t.make_state("Login")),
-        ("menu.echo", ("link",), lambda t: manage.Working("menu.echo", session.plain(t, messages.echo))),
+        ("menu.net", ("link",), "net"),
         ("menu.self_test", (), lambda t: SelfTestPage()),
         ("menu.download", (), "download"),
         ("menu.settle", ("link",), lambda t: settle.AskSettle()),
@@ -112,6 +112,14 @@ MENUS = {
         ("changes.title", (), lambda t: download.ChangeLog()),
         ("fees.title", (), lambda t: download.Fees()),
     ),
+    "net": (
+        ("menu.doctor", ("link",), lambda t: network.Doctor()),
+        ("menu.network", ("link",), lambda t: network.Network()),
+        ("menu.echo", ("link",), lambda t: manage.Working("menu.echo", session.plain(t, messages.echo))),
+        ("menu.sms", ("modem",), lambda t: network.TextMessages()),
+        ("menu.sim_pin", ("modem",), lambda t: network.SimPin()),
+        ("menu.restart_modem", ("modem",), lambda t: network.RestartModem()),
+    ),
     "operators": (
         ("menu.operator_add", (), lambda t: manage.AddOperator()),
         ("menu.operator_remove", (), lambda t: manage.RemoveOperator()),
@@ -121,7 +129,7 @@ MENUS = {
 }
 SUBMENUS = {
     "preauth": "menu.preauth", "other": "menu.other", "query": "menu.query", "print": "menu.print", "manage": "menu.manage",
-    "operators": "menu.operators", "download": "menu.download",
+    "net": "menu.net", "operators": "menu.operators", "download": "menu.download",
 }  # fmt: skip
 MAIN = {"00": "supervisor", "99": "system"}
 
@@ -136,11 +144,11 @@ class Menu(State):
     """One menu. Back or cancel leads up; an idle main menu locks the device."""
 
     leads_to = (
-        "Menu", "EnterAmount", "AskSupervisor", "FindOriginal", "TypeReference", "TypeCode", "PresentCard", "CardTrouble",
-        "Blocked", "BatchFull", "ReaderMissing", "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice",
-        "Working", "SignOff", "Locked", "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator",
-        "UnlockOperator", "OperatorList", "Device", "CardData", "Download", "ToDo", "ChangeLog", "Fees", "Announce",
-        "AskSettle", "Settle", "SettleDone", "PrintSettlement",
+        "Menu", "Doctor", "Network", "TextMessages", "SimPin", "RestartModem", "EnterAmount", "AskSupervisor",
+        "FindOriginal", "TypeReference", "TypeCode", "PresentCard", "CardTrouble", "Blocked", "BatchFull", "ReaderMissing",
+        "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked", "OldPassword",
+        "Login", "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device", "CardData",
+        "Download", "ToDo", "ChangeLog", "Fees", "Announce", "AskSettle", "Settle", "SettleDone", "PrintSettlement",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:
@@ -169,7 +177,9 @@ class Menu(State):
         pages = (len(self.items) + self.room - 1) // self.room
         first = self.page * self.room
         rows = [(str(first + i + 1), row[0]) for i, row in enumerate(self.items[first : first + self.room])]
-        if terminal.ledger.unresolved():
+        if terminal.settlement.frozen:
+            state = "menu.frozen"
+        elif terminal.ledger.unresolved():
             state = "menu.unresolved"
         elif terminal.ledger.unanswered():
             state = "menu.unanswered"
@@ -185,6 +195,8 @@ class Menu(State):
             state = "menu.to_do"
         elif terminal.chores.noted and terminal.operator in MAIN:
             state = "menu.noted"
+        elif terminal.messages.unread():
+            state = "menu.new_sms"
         else:
             state = ""
         if self.name in SUBMENUS:

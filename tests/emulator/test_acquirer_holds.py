@@ -104,16 +104,6 @@ def test_a_hold_that_was_raised_is_voided_not_reversed(desk):
     assert desk.reverse(more)[39] == "00" and desk.stands() == []
 
 
-def test_what_raised_a_hold_stands_as_long_as_it(desk):
-    _, reply = held(desk)
-    desk.done("0100", desk.preauth_add(reply, 500))
-    assert desk.stands() == [("preauth", 1000), ("preauth-add", 500)]
-    completion = desk.done("0200", desk.complete(reply, 1200))
-    assert desk.stands() == [("complete", 1200)]
-    desk.done("0200", desk.complete_void(*completion))
-    assert desk.stands() == [("preauth", 1000), ("preauth-add", 500), ("complete-void", 1200)]
-
-
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_void_gives_all_that_is_held_back(desk, whole):
     request, reply = held(desk)

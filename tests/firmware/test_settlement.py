@@ -356,7 +356,17 @@ def flags(one, other):
 def test_the_totals_slip_names_each_kind_each_organisation_and_what_the_host_says(shop):
     totals = {"CUP": {"sale": [2, 300], "void": [1, 100]}, "VIS": {"sale": [1, 70]}, "AMX": {"refund": [1, 20]}}
     paper = text(settlement_slip.totals(shop.terminal, kept_of(shop, totals=totals, host=flags("1", "2"))))
-    for words in ("测试", "结算总计单", "批次号:", "消费             2          3.00", "撤销             1         -1.00", "对账平", "对账不平", "VIS", "AMX"):
+    for words in (
+        "测试",
+        "结算总计单",
+        "批次号:",
+        "消费             2          3.00",
+        "撤销             1         -1.00",
+        "对账平",
+        "对账不平",
+        "VIS",
+        "AMX",
+    ):
         assert words in paper
     assert "净额:RMB 2.50" in paper and "差额" not in paper, "a host that names no sums shows no difference"
     assert "对账出错" in text(settlement_slip.totals(shop.terminal, kept_of(shop, totals=totals, host=flags("3", "1"))))
@@ -401,11 +411,16 @@ def test_a_long_batch_is_printed_in_parts_that_name_each_transaction_once(shop):
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_no_line_of_a_paper_is_wider_than_it(shop, language):
     terminal = shop.terminal
-    most = {name: [999, 999_999_999] for name in ("sale", "void", "refund", "complete-notice", "complete-void", "offline-sale", "instalment")}
+    most = {
+        name: [999, 999_999_999]
+        for name in ("sale", "void", "refund", "complete-notice", "complete-void", "offline-sale", "instalment")
+    }
     host = [[1, 2, 3, 4, "2"], [1, 2, 3, 4, "3"]]
     record = sell(terminal.ledger, 999_999_999, **{**RECORD, "pan": "622588*********1234"})
     listed = [[record["id"], "96"]]
-    kept = kept_of(shop, totals={"CUP": most, "VIS": most}, host=host, denied=listed, unsent=listed, closed=1, left=[record["id"]])
+    kept = kept_of(
+        shop, totals={"CUP": most, "VIS": most}, host=host, denied=listed, unsent=listed, closed=1, left=[record["id"]]
+    )
     terminal.texts = Texts(language)
     try:
         for job in (
@@ -413,7 +428,11 @@ def test_no_line_of_a_paper_is_wider_than_it(shop, language):
             settlement_slip.failures(terminal, kept),
             settlement_slip.details(terminal, {**kept, "first": record["id"]}, 0),
         ):
-            lines = [line for style, line in job if isinstance(line, str) and style != "cbh" and not line.endswith(("主管签字:", "Supervisor:"))]
+            lines = [
+                line
+                for style, line in job
+                if isinstance(line, str) and style != "cbh" and not line.endswith(("主管签字:", "Supervisor:"))
+            ]
             assert [line for line in lines if slip.cells(line) > slip.WIDTH] == []
     finally:
         terminal.texts = Texts("zh")

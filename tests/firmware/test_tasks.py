@@ -2,7 +2,7 @@
 
 import pytest
 
-from firmware.events import CARD_FOUND, CARD_SWIPED, DEADLINE, LINK_DATA, LINK_UP, VAULT_DONE, Event
+from firmware.events import CARD_FOUND, CARD_SWIPED, DEADLINE, LINK_DATA, LINK_DOWN, LINK_UP, VAULT_DONE, Event
 from firmware.tasks import Ask, Begin, Close, Hold, More, Pause, Tasks, Tell, Turn
 from firmware.tickets import Tickets
 
@@ -86,6 +86,23 @@ def test_a_ticket_that_is_kept_gives_more(bench):
     bench.later(100)
     assert bench.results == [(b"abc", DEADLINE)]
     assert bench.ports["link"].calls[-1] == ("close", 1)
+
+
+def test_a_connection_that_ends_while_its_task_does_something_else_says_so_when_it_is_looked_at(bench):
+    def work():
+        event = yield Ask("link", "connect", keep=True)
+        link = event.ticket
+        yield Ask("vault", "mac")
+        event = yield More(link, within_ms=100)
+        yield Close(link)
+        return event.name, event.value
+
+    bench.start(work())
+    bench.post(LINK_UP, 1)
+    bench.post(LINK_DATA, 1, b"not looked at")
+    bench.post(LINK_DOWN, 1, "closed")
+    bench.post(VAULT_DONE, 2)
+    assert bench.results == [(LINK_DOWN, "closed")] and bench.ports["link"].calls[-1] == ("close", 1)
 
 
 def test_a_cancelled_task_closes_what_it_holds_and_never_reports(bench):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from drivers.render import Renderer
-from firmware import changes, chores, fees, settlement, slip
+from firmware import changes, chores, fees, ports, settlement, slip
 from firmware.emv import cvm
+from firmware.host import doctor
 from firmware.host import download as host_download
 from firmware.iso8583 import codes
 from firmware.screens import Screen
@@ -41,6 +42,10 @@ MADE = (
     + ["document." + kind for kind in cvm.DOCUMENTS]
     + ["trouble.money." + (row.words or "taken") for row in TABLE if row.kept]
     + ["trouble.%s.%s" % (what, unknown) for what in ("what", "do") for unknown in ("reverse", "repeat")]
+    + ["doctor.step." + step for step in doctor.STEPS]
+    + ["doctor.%s.%s" % (what, fault) for what in ("what", "do") for fault in doctor.FAULTS]
+    + ["network." + name for name in (*ports.BEARERS, "up", "down", "starting", "failed")]
+    + ["sim." + word for word in ("right", "wrong", "no-modem")]
     + ["slip." + cvm for cvm in ("cdcvm", "document")]
     + ["slip.copy." + copy for copy in slip.COPIES]
     + ["vault." + why for why in ("wiped", "broken", "unapproved")]
@@ -59,6 +64,9 @@ LONGEST = {
     "start.damaged": ("0000000012",),
     "start.version": ("10.20.30", "2026-11-20"),
     "tip.total": (MOST,),
+    "doctor.well": ("网络注册", 99_999),
+    "doctor.total": (99_999,),
+    "network.signal": ("-113 dBm",),
     "original.typed": ("123456789012",),
     "number.typed": (19,),
     "periods.line": (24,),

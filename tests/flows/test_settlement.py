@@ -7,7 +7,6 @@ import pytest
 
 from emulator.acquirer.books import APPROVED, Transaction
 from emulator.world import MERCHANT, TERMINAL, Lost
-from firmware.events import LINK_DATA
 from firmware.host.messages import card_data
 from firmware.tasks import Ask
 from tests.books import disagreements, openings
@@ -33,11 +32,23 @@ def shop():
 
 
 def swiped(shop, fen, card="stripe"):
-    shop.walk(("6 管理", "1"), ("请输入金额", "%d ENTER" % fen), ("请挥卡", lambda shop: shop.swipe(card)), ("请撕下", "ENTER"), ("6 管理", None))
+    shop.walk(
+        ("6 管理", "1"),
+        ("请输入金额", "%d ENTER" % fen),
+        ("请挥卡", lambda shop: shop.swipe(card)),
+        ("请撕下", "ENTER"),
+        ("6 管理", None),
+    )
 
 
 def void(shop, trace):
-    shop.walk(("6 管理", "2"), ("请输入6位密码", "123456 ENTER"), ("原凭证号", trace + " ENTER"), ("确认撤销", "ENTER"), ("请挥卡", tap("debit")))
+    shop.walk(
+        ("6 管理", "2"),
+        ("请输入6位密码", "123456 ENTER"),
+        ("原凭证号", trace + " ENTER"),
+        ("确认撤销", "ENTER"),
+        ("请挥卡", tap("debit")),
+    )
     shop.walk(("请撕下", "ENTER"), ("6 管理", None))
 
 
@@ -97,7 +108,14 @@ def test_a_balanced_day_uploads_what_the_chips_have_said_and_both_begin_the_next
     done(shop, "对账平", "已上送 3笔")
     assert said(shop, since) == "0500 0510" + " 0320 0330" * 4
     paper = paper_of(shop)
-    for words in ("批次号:000001", "消费             4         19.50", "撤销             1         -2.50", "VIS", "净额:RMB 67.00", "已上送:3笔"):
+    for words in (
+        "批次号:000001",
+        "消费             4         19.50",
+        "撤销             1         -2.50",
+        "VIS",
+        "净额:RMB 67.00",
+        "已上送:3笔",
+    ):
         assert words in paper, paper
     assert paper.count("对账平") == 2
     assert batches(shop) == (2, 2) and host(shop).settled(TERMINAL)[0].state == "settled" and host(shop).disputes(TERMINAL) == []
@@ -399,7 +417,14 @@ def test_cancel_at_the_reason_closes_nothing(shop):
     shop.sell(100)
     shop.rules.add("always on settlement ignore")
     settle(shop)
-    shop.walk(("结算未完成", None), *CLOSE, ("1 主机没有应答", "1"), ("按确认结束本批", "CANCEL"), ("结算未完成", "CANCEL"), ("6 管理", None))
+    shop.walk(
+        ("结算未完成", None),
+        *CLOSE,
+        ("1 主机没有应答", "1"),
+        ("按确认结束本批", "CANCEL"),
+        ("结算未完成", "CANCEL"),
+        ("6 管理", None),
+    )
     assert shop.terminal.settlement.running["step"] == "ask"
 
 
@@ -544,7 +569,15 @@ def test_an_empty_paper_roll_delays_the_slip_and_nothing_else(shop):
 
 # -- five hundred
 
-RECORD = {"pin": False, "at": "20261120103400", "operator": "01", "scheme": "CUP", "sequence": "001", "condition": "00", "original": 0}
+RECORD = {
+    "pin": False,
+    "at": "20261120103400",
+    "operator": "01",
+    "scheme": "CUP",
+    "sequence": "001",
+    "condition": "00",
+    "original": 0,
+}
 STRIPE_RECORD = {**RECORD, "entry": "02", "cvm": "none"}
 SALES = 500
 ROUND_TRIP_MS = 300
@@ -569,13 +602,36 @@ def fill(shop, **what):
     ledger, pan, ciphertext = shop.terminal.ledger, shop.shelf.card("debit").pan, sealed(shop)
     with shop.bank.writing():
         for fen in range(1, SALES + 1):
-            record = {**STRIPE_RECORD, "kind": "sale", "trace": "%06d" % ledger.next_trace(), "fen": fen, "sealed": ciphertext, "pan": pan[:6], **what}
+            record = {
+                **STRIPE_RECORD,
+                "kind": "sale",
+                "trace": "%06d" % ledger.next_trace(),
+                "fen": fen,
+                "sealed": ciphertext,
+                "pan": pan[:6],
+                **what,
+            }
             ledger.sent(record, shop.terminal.calendar.now_s())
             reference = "%012d" % record["id"]
             ledger.approved(record, {"code": "00", "reference": reference})
             ledger.printed(record, 2)
             number = shop.bank.next_id()
-            booked = Transaction(number, 0, TERMINAL, MERCHANT, record["batch"], record["trace"], "sale", pan, fen, "00", reference, "", None, APPROVED)
+            booked = Transaction(
+                number,
+                0,
+                TERMINAL,
+                MERCHANT,
+                record["batch"],
+                record["trace"],
+                "sale",
+                pan,
+                fen,
+                "00",
+                reference,
+                "",
+                None,
+                APPROVED,
+            )
             shop.bank.record(booked)
 
 
@@ -619,9 +675,9 @@ def test_a_host_that_closes_after_each_answer_gets_a_connection_a_message(shop):
 # -- the power goes
 
 
-def ready():
+def ready(**parameters):
     """A till with a day behind it, quiet, whose totals the host will not agree with."""
-    till = Till(parameters={**STRIPE, "reversal.again_s": 60})
+    till = Till(parameters={**STRIPE, "reversal.again_s": 60, **parameters})
     till.log_in()
     till.sell(5678)
     swiped(till, 300)
@@ -633,20 +689,21 @@ def ready():
 
 def walk(till):
     settle(till)
-    till.walk(("新批次号", "ENTER"), ("打印交易明细", "CANCEL"), ("6 管理", None))
+    till.walk(("新批次号", "ENTER"), ("打印交易明细", "CANCEL"))
+    till.until(lambda: till.state in ("Menu", "Login"))
 
 
-def length():
-    till = ready()
+def length(**parameters):
+    till = ready(**parameters)
     commits = till.store.commits
     till.arm()
     walk(till)
     return till.steps, till.store.commits - commits
 
 
-def cut(arm, what):
-    """The power goes in a settlement; it is back, and nobody is there. The till, and at which step it stood."""
-    till = ready()
+def cut(arm, what, **parameters):
+    """The power goes in a settlement; it is back, and nobody is there. At which step it stood then."""
+    till = ready(**parameters)
     arm(till)
     with pytest.raises(Lost):
         walk(till)
@@ -685,6 +742,13 @@ def test_a_settlement_goes_on_at_its_step_whichever_commit_the_power_goes_at(aft
     _, commits = length()
     found = [cut(lambda till, n=n: till.store.fuse(n, after), "at commit %d" % n) for n in range(1, commits + 1)]
     assert {"open", "ask", "upload", "end"} <= set(found)
+
+
+def test_a_settlement_that_signs_off_goes_on_at_its_step_too():
+    signs_off = {"settle.sign_off": True}
+    _, commits = length(**signs_off)
+    found = [cut(lambda till, n=n: till.store.fuse(n, True), "at commit %d" % n, **signs_off) for n in range(1, commits + 1)]
+    assert "sign-off" in found
 
 
 @pytest.mark.parametrize("point", ["link:connect", "link:send", "link:sent", "link:receive"])
@@ -751,4 +815,4 @@ def test_only_whole_answers_are_looked_at_while_the_connection_is_kept(shop):
     shop.link.split = 7
     settle(shop)
     done(shop, "对账平", "已上送 3笔")
-    assert LINK_DATA and json.loads(shop.store.get("settlements", "0000000001"))["step"] == "done"
+    assert json.loads(shop.store.get("settlements", "0000000001"))["step"] == "done"

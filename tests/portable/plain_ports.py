@@ -432,12 +432,15 @@ class Link:
         self.down = False
         self.lose = 0
 
+    def bearers(self):
+        return [{"name": "ethernet", "state": "down" if self.down else "up", "bars": None, "address": "10.0.0.2"}]
+
     def connect(self, ticket, where):
         if self.down:
             self.shop.later(20, lambda: self.shop.post(Event(events.LINK_DOWN, ticket, "refused")))
             return
         self.open.append(ticket)
-        self.shop.later(20, lambda: self.shop.post(Event(events.LINK_UP, ticket, None)))
+        self.shop.later(20, lambda: self.shop.post(Event(events.LINK_UP, ticket, "ethernet")))
 
     def send(self, ticket, data):
         answer = self.shop.host.answer(data)

@@ -30,7 +30,15 @@ const FAULTS = [
   ["hot", "打印头过热", "Print head too hot"], ["printer-silent", "打印机无响应", "Printer silent"], ["line-down", "网络断开", "Line to the host down"],
   ["reader-silent", "感应区无响应", "Contactless reader silent"], ["chip-gone", "插卡口失联", "Chip slot gone"], ["stripe-gone", "刷卡槽失联", "Stripe reader gone"], ["display-gone", "屏幕断线", "Display gone"],
 ];
-const KINDS = [["wire", "芯片"], ["panel", "屏幕"], ["apdu", "卡片"], ["iso8583", "报文"], ["key", "按键"], ["power", "电源"], ["terminal", "程序"]];
+const MODEM_FAULTS = [
+  ["modem-gone", "模块消失", "Gone, with its port"], ["modem-silent", "没有响应", "Silent"], ["modem-noise", "线路有杂波", "Noise on the line"], ["modem-storm", "不停上报", "Unsolicited lines without end"],
+];
+const REGISTERED = { home: ["已登记", "registered"], roaming: ["漫游", "roaming"], searching: ["搜索网络", "searching"], denied: ["被拒绝", "denied"], off: ["未登记", "not registered"] };
+const MODULE = { off: ["模块未通电", "no power"], booting: ["模块启动中", "starting"], gone: ["模块不在", "gone"], silent: ["模块无响应", "silent"] };
+const SIM = { ready: ["正常", "ready"], pin: ["等待 PIN（1234）", "wants its PIN, 1234"], puk: ["已锁，等待 PUK", "locked, wants its PUK"], absent: ["未插", "not in"], busy: ["读取中", "being read"] };
+const TIMES = [["time-right", "right", "时间正确", "Time right"], ["time-wrong", "wrong", "时间错误", "Time wrong"], ["time-absent", "absent", "不报时间", "No time"]];
+const SOCKETS = { opening: ["连接中", "opening"], open: ["已连接", "open"], ended: ["对方已断开", "ended by its peer"] };
+const KINDS = [["wire", "芯片"], ["panel", "屏幕"], ["apdu", "卡片"], ["iso8583", "报文"], ["modem", "4G"], ["key", "按键"], ["power", "电源"], ["terminal", "程序"]];
 const QUIET = ["panel"]; // every digit crosses the display's bus several times: shown on request, or when a filter finds it
 const WORDS = { sale: "消费", void: "撤销", balance: "余额查询", reversal: "冲正", approved: "成功", declined: "已拒绝", voided: "已撤销", reversed: "已冲正" };
 const POWER = { on: ["已开机", "on"], off: ["已关机", "off"], crashed: ["已崩溃", "crashed"] };
@@ -102,7 +110,7 @@ function complain(text) {
 
 // ---- drawing, one function a section of the state
 
-const DRAW = { power: drawPower, screen: drawScreen, leds: drawLamps, sounds: hear, paper: drawPaper, cards: drawCards, faults: drawFaults, rules: drawRules, stop: drawStop, books: drawBooks, log: drawLog };
+const DRAW = { power: drawPower, screen: drawScreen, leds: drawLamps, sounds: hear, paper: drawPaper, cards: drawCards, faults: drawFaults, rules: drawRules, stop: drawStop, books: drawBooks, radio: drawRadio, log: drawLog };
 
 function drawPower(power) {
   const [zh, en] = POWER[power] || [power, power];
@@ -422,16 +430,83 @@ function carry(picture, name, click) {
 }
 
 function drawFaults(faults) {
-  const box = $("faults");
-  const named = FAULTS.filter(([name]) => name in faults).concat(Object.keys(faults).filter((name) => !FAULTS.some((row) => row[0] === name)).map((name) => [name, name, ""]));
-  if (box.children.length !== named.length) {
-    box.replaceChildren(...named.map(([name, zh, en]) => {
-      const tick = make("input", { type: "checkbox", "data-fault": name, onchange: () => quietly(post("/api/fault", { name, on: tick.checked })) });
+  const rest = Object.keys(faults).filter((name) => ![...FAULTS, ...MODEM_FAULTS].some((row) => row[0] === name)).map((name) => [name, name, ""]);
+  for (const [box, rows] of [[$("faults"), FAULTS.concat(rest)], [$("modem-faults"), MODEM_FAULTS]]) {
+    const named = rows.filter(([name]) => name in faults);
+    if (box.children.length !== named.length) {
+      box.replaceChildren(...named.map(([name, zh, en]) => {
+        const tick = make("input", { type: "checkbox", "data-fault": name, onchange: () => quietly(post("/api/fault", { name, on: tick.checked })) });
+        return make("label", {}, tick, zh + " ", make("span", { lang: "en", text: en }));
+      }));
+    }
+    for (const tick of box.querySelectorAll("input")) tick.checked = faults[tick.dataset.fault];
+  }
+}
+
+// ---- the mobile network
+
+// A group of switches is made once; `now` says of each row's name whether it is on.
+function switches(box, kind, rows, now) {
+  if (box.childElementCount !== rows.length) {
+    box.replaceChildren(...rows.map(([name, type, zh, en, ask]) => {
+      const tick = make("input", { type, "data-radio": name, onchange: () => quietly(post("/api/radio", ask(tick.checked))) });
+      if (type === "radio") tick.name = kind;
       return make("label", {}, tick, zh + " ", make("span", { lang: "en", text: en }));
     }));
   }
-  for (const tick of box.querySelectorAll("input")) tick.checked = faults[tick.dataset.fault];
+  for (const tick of box.querySelectorAll("input")) tick.checked = now[tick.dataset.radio];
 }
+const word2 = (words, name) => words[name] || [name, ""];
+
+function drawRadio(radio) {
+  const { module, sim } = radio, here = radio.towers.find((tower) => tower.name === radio.tower);
+  const heard = module.power === "on" && ["home", "roaming"].includes(module.registered);
+  for (const bars of document.querySelectorAll(".bars")) {
+    bars.dataset.bars = module.power === "on" ? radio.bars : 0;
+    bars.classList.toggle("out", !heard);
+  }
+  $("air-word").textContent = heard ? module.technology : "4G";
+  const [zh, en] = module.power === "on" ? word2(REGISTERED, module.registered) : word2(MODULE, module.power);
+  $("air").setAttribute("aria-label", `移动网络 Mobile network: ${zh} ${en}`);
+  $("cell-state").replaceChildren(make("b", {}, ...both(zh, en)), " " + [heard ? module.operator : "", heard ? module.technology : "", module.address].filter(Boolean).join(" · "));
+  $("cell-place").textContent = `${module.model} · ${here.cell}`;
+  if (!pulling) $("signal").value = radio.signal;
+  $("signal-level").textContent = radio.dbm === null ? "无信号 none" : `${radio.signal} %  ${radio.dbm} dBm`;
+  switches($("towers"), "tower", radio.towers.map(({ name, title, technology }) => [name, "radio", `${title[0]} ${technology}`, title[1], () => ({ tower: name })]), Object.fromEntries(radio.towers.map(({ name }) => [name, name === radio.tower])));
+  switches($("sim"), "sim", [
+    ["in", "checkbox", "已插入", "in its slot", (on) => ({ sim: on ? "in" : "out" })],
+    ["asks", "checkbox", "要求 PIN", "asks for its PIN", (on) => ({ sim: on ? "asks" : "free" })],
+    ["frozen", "checkbox", "欠费停机", "frozen", (on) => ({ sim: on ? "frozen" : "thawed" })],
+  ], sim);
+  $("sim-state").replaceChildren(...both(word2(SIM, sim.in ? module.sim : "absent")[0], word2(SIM, sim.in ? module.sim : "absent")[1]), ` ${sim.iccid}`);
+  switches($("operator"), "time", [
+    ["denied", "checkbox", "拒绝登记", "denies registration", (on) => ({ network: on ? "denied" : "admitted" })],
+    ["no_data", "checkbox", "不给数据连接", "gives no data", (on) => ({ network: on ? "no-data" : "data" })],
+    ...TIMES.map(([name, , timeZh, timeEn]) => [name, "radio", timeZh, timeEn, () => ({ network: name })]),
+  ], { denied: radio.denied, no_data: radio.no_data, ...Object.fromEntries(TIMES.map(([name, value]) => [name, radio.time === value])) });
+  $("sockets").replaceChildren(...module.sockets.map((socket) => make("li", {}, make("code", { text: socket.to }), " ", ...both(...word2(SOCKETS, socket.state)), ` ↑${socket.sent} ↓${socket.received}`)));
+  if (!module.sockets.length) $("sockets").append(make("li", { class: "none" }, ...both("没有连接", "none")));
+  $("messages").replaceChildren(...radio.messages.slice().reverse().map((message) => make("li", { class: message.sent ? "ours" : "theirs" },
+    make("small", {}, ...(message.sent ? both("终端发往 " + message.other, "sent by the terminal") : both("来自 " + message.other, message.waits ? "still waits in the network" : "delivered"))), make("p", { text: message.text }))));
+}
+
+// The slider sends the newest place only, however fast it is dragged.
+let pulling = false, tuning = null;
+async function tune() {
+  if (tuning !== null) { tuning = Number($("signal").value); return; }
+  tuning = Number($("signal").value);
+  for (let sent = -1; sent !== tuning;) { sent = tuning; await quietly(post("/api/radio", { signal: sent })); }
+  tuning = null;
+}
+$("signal").addEventListener("pointerdown", () => { pulling = true; });
+$("signal").addEventListener("input", tune);
+for (const end of ["change", "pointerup", "pointercancel"]) $("signal").addEventListener(end, () => { pulling = false; });
+$("air").addEventListener("click", () => { open($("tab-radio")); $("air").blur(); });
+$("sms-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const sms = $("sms").value.trim();
+  if (sms) quietly(post("/api/radio", { sms })).then(() => { $("sms").value = ""; });
+});
 
 function drawRules(rules) {
   $("rules").replaceChildren(...rules.now.map((text) => make("li", { text })));
