@@ -36,7 +36,7 @@ BOARD = {
         "sound": {"driver": "buzzer", "pin": 18},
         "light": {"driver": "lamps", "pins": (10, 9, 11, 8)},
         "vault": {"driver": "software"},
-        "link": {"driver": "tcp"},
+        "link": {"driver": "tcp", "only": ("modem",)},
         "modem": {"driver": "at", "bus": "uart-modem", "profile": "ec20"},
         "store": {"driver": "sqlite"},
         "clock": {"driver": "system"},

@@ -110,6 +110,7 @@ class Channel:
         self._skip_feed = False  # the LF behind the CR of a header is part of the header
         self._header: str | None = None  # takes what follows
         self._need: int | None = None  # so many bytes; None: a line
+        self._open: Command | None
         self.abandon()
 
     # Out.
@@ -123,7 +124,7 @@ class Channel:
 
     def abandon(self) -> None:
         """Nobody waits for the open command any more."""
-        self._open: Command | None = None
+        self._open = None
         self._mine = False  # the header is an answer to it
         self._prompt = self._seen = self._good = self._started = False
         self._last = ""

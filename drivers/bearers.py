@@ -241,7 +241,8 @@ def modem_row(modem: "Any") -> dict:
     status = modem.status()
     state = modem.state
     if state == "ready":
-        state = "up" if status["registered"] in ("home", "roaming") else "starting"
+        hopeless = status.get("sim") in ("absent", "pin", "puk") or status["registered"] in ("denied", "off")
+        state = "up" if status["registered"] in ("home", "roaming") else "down" if hopeless else "starting"
     elif state == "gone":
         state = "failed"
     return {"name": MODEM, "state": state, "bars": status["bars"], "address": status["address"]}
@@ -314,6 +315,13 @@ class Bearers:
             ways[MODEM] = None
         usable = [bearer for bearer in wanted if bearer in ways and bearer in self._only]
         return [(bearer, ways[bearer]) for bearer in self.order.sort(usable, _now_ms())]
+
+    def coming(self, wanted: Iterable[str]) -> bool:
+        """Whether one of `wanted` may be up soon: it starts, or is a modem that the board has and nobody has attached yet."""
+        states = {row["name"]: row["state"] for row in self.rows()}
+        if self._modem is None and self._only == (MODEM,):
+            states[MODEM] = "starting"
+        return any(states.get(bearer) == "starting" for bearer in wanted)
 
     def failed(self, bearer: str, why: str) -> None:
         self.order.failed(bearer, why, _now_ms())

@@ -114,6 +114,13 @@ class KeyBox:
                 self._check_values[slot] = key_slots.check_value(slot, self._records)
             return self._check_values[slot]
 
+    def cipher(self, slot: str) -> "str | None":
+        """The cipher of the key in a slot; None when it is empty. ValueError when there is no such slot."""
+        if slot not in SLOTS:
+            raise ValueError("no slot %r" % (slot,))
+        with self._guard:
+            return None if self.refusal(slot) else key_slots.cipher_of(slot, self._records)
+
     # Keys come in.
 
     def load_keys(self, keys: "list[tuple[str, bytes | str, bytes]]") -> None:

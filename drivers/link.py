@@ -41,6 +41,7 @@ SEND_MS = 10_000
 MOST_UNTAKEN = 256 * 1024
 MOST_UNHELD = 4 * MOST_UNTAKEN
 LOOK_S = 0.02  # how often a socket that is held is looked after
+LOOK_AGAIN_S = 0.2  # while a bearer starts
 
 _WHERE = (("address", str), ("port", int), ("tls", bool), ("authority", str), ("connect_ms", int))
 
@@ -225,10 +226,14 @@ class _Connection:
             yield from self._stream(plain)
 
     def _arrive(self) -> "Waits":
-        """Tries the bearers -> (name of the one that carries, plain pieces that came with the end of the handshake)."""
+        """Waits for one that starts, tries those that are up -> (name of the one that carries, plain pieces that came with the end of the handshake)."""
         network, where = self.link.network, self.where
         end = self._began + where["connect_ms"] / 1000
-        ways = network.choose(where.get("bearers", BEARERS), is_loopback(where["address"]))
+        wanted = where.get("bearers", BEARERS)
+        ways = network.choose(wanted, is_loopback(where["address"]))
+        while not ways and network.coming(wanted) and time.monotonic() < end:
+            yield min(end, time.monotonic() + LOOK_AGAIN_S)
+            ways = network.choose(wanted, is_loopback(where["address"]))
         faults = []
         for number, (bearer, device) in enumerate(ways):
             left_ms = int((end - time.monotonic()) * 1000)

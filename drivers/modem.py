@@ -283,8 +283,8 @@ class AtModem:
     def open_socket(self, address: str, port: int, timeout_ms: int, on_event: "Callable[[str, object], None]") -> Socket:
         """A stream to a host -> its handle. on_event(name, value), until "down" or `close_socket`:
 
-        ("step", ("bearer" | "name" | "tcp", ms))     ("up", None)     ("data", bytes)     ("sent", None): the
-        modem has taken all that was handed over     ("down", one of ports.LINK_FAULTS)
+        ("step", ("bearer" | "name" | "tcp", ms))     ("up", None)     ("data", bytes)     ("down", one of ports.LINK_FAULTS)
+        ("sent", None): the modem has taken all that was handed over, which says nothing of the host
         """
         socket = Socket(address, port, self._line.now(), timeout_ms, on_event)
         self._ask_owner("open", socket)
@@ -294,6 +294,11 @@ class AtModem:
         """After "up". What is not taken ends the stream as "broken"."""
         if data:
             self._ask_owner("send", (handle, bytes(data)))
+
+    def hold_socket(self, handle: Socket, held: bool) -> None:
+        """Whether no more bytes are wanted for now: those that come stay in the modem as far as it can keep them."""
+        handle.held = held
+        self._line.wake()
 
     def close_socket(self, handle: Socket) -> None:
         """Nothing comes for it when this has returned; what was sent before is offered to the network."""

@@ -35,7 +35,7 @@ Registration.__doc__ = (
     ""
 )
 
-ASKED = r"\+C%sREG: ?\d,\d{1,2}(?:,.*)?"
+ASKED = r"\+C%sREG: ?\d, ?\d{1,2}(?:,.*)?"
 UNASKED = r"\+C[GE]?REG: ?\d{1,2}(?:,(?:\"|[0-9A-Fa-f]{3,}).*)?"
 
 

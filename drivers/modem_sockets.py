@@ -27,6 +27,7 @@ STALE = "stale"
 NAME_S = 20.0  # for a name's address; then the modem is left to look it up itself
 FULL_S = 0.2  # a modem whose buffer is full is asked again after so long
 SEND_S = 20.0  # and for so long
+HELD = 65_536  # bytes that are pushed are kept for a caller who wants none now, up to so many
 GRIP_S = 0.5  # `stop` waits so long at most for an answer that is being given
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}")
@@ -45,6 +46,8 @@ class Socket:
         self.wanted = True  # until `stop`
         self.told_bearer = False
         self.outbox = bytearray()
+        self.held = False  # the caller wants no bytes now
+        self.inbox = bytearray()  # pushed meanwhile
         self.send_at = 0.0  # not before
         self.full_since: float | None = None
         self.unread = False
@@ -149,8 +152,16 @@ class Sockets:
             match = re.fullmatch(pattern, header)
             if match and "id" in match.groupdict():
                 socket = self._at(match["id"])
-                if socket is not None and socket.state == UP and data:
-                    socket.tell("data", data)
+                if socket is not None and socket.state == UP:
+                    socket.inbox += data
+                    self._hand_on(socket)
+
+    def _hand_on(self, socket):
+        if socket.inbox and not socket.held:
+            data, socket.inbox = bytes(socket.inbox), bytearray()
+            socket.tell("data", data)
+        elif len(socket.inbox) > HELD:
+            self._end(socket, "broken")
 
     def torn(self, header: str) -> None:
         """Bytes were announced and did not come: whose stream it was has a hole."""
@@ -292,9 +303,10 @@ class Sockets:
 
     def _serve(self, socket):
         more = False
-        if socket.unread:
+        self._hand_on(socket)
+        if socket.unread and not socket.held:
             more = self._read(socket)
-        if socket.state == UP and socket.ended_by and not socket.unread:
+        if socket.state == UP and socket.ended_by and not socket.unread and not socket.inbox:
             self._end(socket, socket.ended_by)
             return True
         if socket.state == UP and socket.outbox and not socket.ended_by and self._owner.now() >= socket.send_at:

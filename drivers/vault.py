@@ -114,6 +114,10 @@ class Vault:
         """4 bytes, or None when the slot is empty."""
         return self._keys.check_value(slot)
 
+    def cipher(self, slot: str) -> "str | None":
+        """Of the key in the slot, None when it is empty."""
+        return self._keys.cipher(slot)
+
     def is_factory(self, operator: str) -> bool:
         """Whether the operator still has the factory's password."""
         return self._keys.is_factory(operator)

@@ -55,7 +55,7 @@ from firmware.ledger import Ledger
 from firmware.machine import Machine
 from firmware.runtime import ClockWatch
 from firmware.screens import Screen
-from firmware.states import catalogue
+from firmware.states import first
 from firmware.terminal import Terminal
 from firmware.transactions import BY_NAME
 
@@ -97,9 +97,12 @@ class World:
     seed        all chance of the world
     strict      defects raise instead of leading to the fault page
     parameters  what differs from the defaults, by name
+    keys        of the vault: "master", "transport" (bytes), "cipher"; by default a triple DES master key by chance
     """
 
-    def __init__(self, seed: int = 1, strict: bool = True, parameters: dict | None = None) -> None:
+    def __init__(
+        self, seed: int = 1, strict: bool = True, parameters: dict | None = None, keys: dict | None = None
+    ) -> None:  # fmt: skip
         self.random = Random(seed)
         self.strict = strict
         self.time_ms = 0
@@ -116,14 +119,15 @@ class World:
         self.acquirer = Acquirer(
             self.bank, self.rules, lambda: START_S + self.time_ms / 1000, self.random.randbytes, self.shelf.verify
         )
-        self.master = self.random.randbytes(16)
+        keys = dict(keys or {})
+        self.master = keys.pop("master", None) or self.random.randbytes(16)
         self.bank.add_terminal(TERMINAL, MERCHANT, self.master)
         self.bank.source = self.shelf
 
         self.clock = clock.StandIn(self, START_S)
         self.store = store.StandIn(self)
         self.keypad = keypad.StandIn(self)
-        self.vault = vault.StandIn(self, self.keypad, self.master)
+        self.vault = vault.StandIn(self, self.keypad, self.master, **keys)
         self.display = display.StandIn(self)
         self.printer = printer.StandIn(self)
         self.reader = reader.StandIn(self)
@@ -187,7 +191,7 @@ class World:
     def _start(self):
         self.terminal = Terminal(self.ports, self.board)
         self.watch = ClockWatch(self.clock)
-        self.machine = catalogue.power_on(self.terminal, self.strict)
+        self.machine = first.power_on(self.terminal, self.strict)
 
     def plug(self) -> None:
         """The power is gone: the terminal forgets, the chips forget, what travels is lost."""

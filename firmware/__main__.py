@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from firmware.machine import Machine
     from firmware.tasks import Work
 
-KERNELS_MS = 1_000
+PARTS_MS = 1_000
+BETWEEN_MS = 50  # keys come between
 USAGE = "usage: python -m firmware --board NAME [--data DIR] [--check]"
 
 
@@ -90,27 +91,31 @@ def serve(board: Board, folder: Path) -> int:
         return store_trouble(assembly, inbox, error)
     machine.tick()
     assembly.start_rest()
-    machine.terminal.tasks.start(kernels_behind())
+    machine.terminal.tasks.start(rest_behind())
     runtime.run(machine, inbox, assembly.ports["clock"], assembly.ports.get("watchdog"))
     assembly.close()
     return 0
 
 
-def kernels_behind() -> "Work[None]":
-    """Imports the card kernels when the parts have had their time to start: no card has to wait for them."""
-    from firmware import reading
+def rest_behind() -> "Work[None]":
+    """Imports what the first page does without when the parts have had their time to start: no page and no card waits for it."""
+    from firmware.states import first
     from firmware.tasks import Pause
 
-    yield Pause(KERNELS_MS)
+    yield Pause(PARTS_MS)
+    first.others()
+    yield Pause(BETWEEN_MS)
+    from firmware import reading
+
     reading.kernels()
 
 
 def power_on(board: Board, ports: "dict[str, Any]") -> "Machine":
     """The machine on its first page. Raises StoreError."""
-    from firmware.states import catalogue
+    from firmware.states import first
     from firmware.terminal import Terminal
 
-    return catalogue.power_on(Terminal(ports, {"name": board.name, "mode": board.mode, "parameters": board.parameters}))
+    return first.power_on(Terminal(ports, {"name": board.name, "mode": board.mode, "parameters": board.parameters}))
 
 
 def store_trouble(assembly: "Assembly", inbox: "Inbox", error: StoreError) -> int:

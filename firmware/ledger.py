@@ -349,13 +349,25 @@ class Ledger:
         """The reply (`host.messages.kept_of_reply`), the phase, the totals and what it leaves on others, in one."""
         new = self._turn(record, APPROVED, reply)
         new["scheme"] = schemes.of_reply(reply.get("organisation", ""), record.get("scheme", schemes.UNIONPAY))
-        now = new["batch"] == self.batch
-        totals = _copy(self._totals) if now else self._load_totals(new["batch"])
+        totals = self._totals_of(new)
         _count(totals, new, 1)
-        self._commit([self._row(new), _totals_row(new["batch"], totals)] + self._consequences(new), new)
-        if now:
+        self._commit([self._row(new)] + self._totals_rows(new, totals) + self._consequences(new), new)
+        if self._is_ours(new):
             self._totals = totals
         record.update(new)
+
+    def _is_ours(self, record: "Record") -> bool:
+        """Whether it is of this batch: not of an earlier one that had the same number."""
+        return record["batch"] == self.batch and record["id"] > self.counters["begun"]
+
+    def _totals_of(self, record: "Record") -> "Totals":
+        """A copy of the totals that it stands in."""
+        return _copy(self._totals) if self._is_ours(record) else self._load_totals(record["batch"])
+
+    def _totals_rows(self, record: "Record", totals: "Totals") -> "list[Row]":
+        """The row that keeps them; none when its batch's number has begun anew since, and its totals are gone."""
+        gone = record["batch"] == self.batch and not self._is_ours(record)
+        return [] if gone else [_totals_row(record["batch"], totals)]
 
     def _consequences(self, record: "Record") -> "list[Row]":
         """What an approval changes besides its own record."""
@@ -414,8 +426,8 @@ class Ledger:
             else:
                 new["refused"] = reply.get("code", "")
                 totals = self._without(new, rows)
-                if new["batch"] == self.batch:
-                    rows.append(_totals_row(new["batch"], totals))
+                if self._store.get("totals", new["batch"]) is not None:  # else its batch's number was begun anew, and closed
+                    rows += self._totals_rows(new, totals)
             rows.append(self._row(new))
             record.update(new)
         if taken:
@@ -424,19 +436,19 @@ class Ledger:
             index = "refused " + record["batch"] if what == OFFLINE else "kept"
             rows.append(self._notice(record, what, reply.get("code", ""), index))
         self._store.commit(rows)
-        self._totals = totals
+        if self._is_ours(record):
+            self._totals = totals
         self.owed -= 1
         self.refused_uploads = self._count_refused()
 
     def _without(self, record: "Record", rows: "list[Row]") -> "Totals":
         """The totals without a refused offline transaction; `rows` gets the original that is free again."""
-        totals = _copy(self._totals)
-        ours = record["batch"] == self.batch
-        if ours and not record.get("adjusted"):  # else what changed it stands there in its place
+        totals = self._totals_of(record)
+        if not record.get("adjusted"):  # else what changed it stands there in its place
             _count(totals, record, -1)
         original = self._adjusted(record)
         rows += self._free(record)
-        if ours and original is not None and "refused" not in original:
+        if original is not None and "refused" not in original:
             _count(totals, original, 1)
         return totals
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from firmware.ports import Row, Store
 
 MAC_METHODS = ("unionpay", "unionpay-binary", "x9.9", "x9.19", "cmac", "cbc", "dukpt-x9.19", "dukpt-cmac")
+KEY_KINDS = ("001", "003", "004", "005", "006")  # single, double, with a track key; the last two the same under SM4
 PIN_FORMS = ("0", "0-without-pan", "3", "4", "dukpt-0", "dukpt-4")
 
 
@@ -87,7 +88,9 @@ TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     "host.fields": ("table", {}, lambda value: Codec(quirks(value)), None),  # what differs from UNIONPAY: {"62": "b...9 halves"}
     "host.connect_ms": ("number", 10000, 100, 60000),
     "host.reply_ms": ("number", 30000, 1000, 90000),
-    "host.key_kind": ("digits", "003", 3, 3),  # 60.3 of the sign-on: 001, 003, 004
+    "host.key_kind": ("choice", "003", KEY_KINDS, None),  # 60.3 of the sign-on (host.md §4)
+    "host.master_id": ("digits", "000001", 6, 6),  # of the master key that the host is asked for
+    "host.cipher_digit": ("digits", "", 0, 1),  # second digit of F53; "": 0 for keys of 8 bytes, else 6
     "host.mac_on_declines": ("switch", True, 0, 0),  # a decline without a valid MAC is no answer
     "host.sign_on_hours": ("number", 24, 1, 168),
     "host.keys": ("choice", "session", ("session", "dukpt"), None),  # working keys, or a key a transaction

@@ -178,6 +178,9 @@ class Vault(Protocol):
     def check_value(self, slot: str) -> "bytes | None":
         """Key check value, 4 bytes; None when the slot is empty."""
 
+    def cipher(self, slot: str) -> "str | None":
+        """What the key in the slot is for: "tdes", "aes" or "sm4"; None when the slot is empty."""
+
     def load_keys(self, ticket: int, keys: "list[tuple[str, bytes | str, bytes]]") -> None:
         """keys: [(slot, block, check value)], all or nothing. Not "transport".
 
@@ -188,8 +191,9 @@ class Vault(Protocol):
         VAULT_DONE(None), or VAULT_REFUSED("check-value" | "no-key" | "bad-data") with the old keys kept.
         """
 
-    def enter_component(self, ticket: int, number: int, size: int) -> None:
+    def enter_component(self, ticket: int, number: int, size: int, cipher: str = "") -> None:
         """Takes the keypad for component `number` (1, 2, 3) of a master key of `size` bytes: 2 * size hexadecimal digits.
+        cipher: of the check value that is told; "": AES for 32 bytes, else triple DES.
 
         DOWN and then 1..6 types A..F. SECRET_TYPED(n) after each digit, then SECRET_READY(check value of the component, 4
         bytes) on confirm after the last, or SECRET_STOPPED("cancel"). The component is kept in the vault's memory alone, until

@@ -92,20 +92,23 @@ def online_pin(
         why = yield from session.sign_on_alone(terminal)
         if not why and dukpt:  # the key of this transaction; whatever else wants one goes first
             yield from resolve.resolve_all(terminal)
-            draft.pin_serial = yield from session.next_serial()
+            if draft.original is not None and draft.original.get("owed"):
+                yield from resolve.deliver(terminal)
+            draft.pin_serial = yield from session.next_serial(terminal)
             why = "" if draft.pin_serial is not None else "no-key"
         yield Done("host")  # a PIN is typed as slowly as it likes
         if why:
             return ("keys", why)
     yield Tell("ready")
     most = max(p("pin.minimum"), p("pin.maximum"))
+    key = terminal.vault.check_value("pin")  # should another come while the PIN is typed, the block counts for none
     event = yield Ask("vault", "enter_pin", pan, p("pin.minimum"), most, p("host.pin_form"), keep=True)
     event = yield from _typing(event, slot)
     if event.name == SECRET_READY:
         draft.pin_block = event.value
-        draft.pin_key = terminal.vault.check_value("pin")
+        draft.pin_key = key
         return "typed"
-    return event.value
+    return event.value if event.name == SECRET_STOPPED else ("keys", "no-key")
 
 
 def _typing(event: "Event", slot: "ChipReader | None" = None) -> "Work[Event]":

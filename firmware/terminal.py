@@ -9,7 +9,6 @@ from binascii import crc32
 
 from firmware import VERSION, calendar, chores
 from firmware.emv.settings import Request, Settings
-from firmware.host import resolve, session
 from firmware.iso8583 import fields, unionpay
 from firmware.iso8583.codec import Codec
 from firmware.ledger import Ledger
@@ -70,7 +69,7 @@ class Terminal:
     """One device from power on to power off.
 
     machine      the machine that was built on it
-    make_state   (name, *arguments) -> State; set with the next two by `states.catalogue.power_on`
+    make_state   (name, *arguments) -> State; set with the next two by `states.first.power_on`
     first        draft -> the State of its first step
     rest         fen -> the first State of a sale of what another has left to be paid
     after        step -> the State of the step that follows in the open transaction
@@ -122,6 +121,7 @@ class Terminal:
         self._torn: Torn | None = None
         self.reached = False  # the host has answered the last message
         self.mac_errors = 0  # replies in a row whose MAC was wrong
+        self.key_serial: bytes | None = None  # DUKPT: the number of the key that the vault would use now
         self._session_open = False
         self._resolving = False
         self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
@@ -338,6 +338,8 @@ class Terminal:
         """Signs on without keeping anybody waiting."""
         if self._going_on(self._signing) or self.signed_on() or self.vault.state != "ready":
             return
+        from firmware.host import session  # nothing of it is needed for the first page
+
         self._signing = self.tasks.start(session.sign_on_alone(self))
 
     def _going_on(self, task: "Task | None") -> bool:
@@ -356,6 +358,8 @@ class Terminal:
             return
         self._resolving = True
         if at_once and self.draft is None:
+            from firmware.host import resolve  # not before the first page, where nothing is open
+
             self._resolver = self.tasks.start(resolve.resolve(self), self._resolved)
         else:
             self._resolved(None)

@@ -7,6 +7,8 @@ from firmware.ledger import APPROVED, Ledger
 from firmware.money import masked
 from firmware.transactions import BY_NAME
 
+NEWEST = 10**10  # no record has so high a number
+
 
 def openings(bank) -> "dict[str, int]":
     """{card number: fen} before anything was sold: `disagreements` wants it later."""
@@ -17,6 +19,22 @@ def _moved(totals: dict) -> dict:
     """The totals without the kinds that have come to nothing."""
     kept = {scheme: {kind: row for kind, row in totals[scheme].items() if row[0]} for scheme in totals}
     return {scheme: kinds for scheme, kinds in kept.items() if kinds}
+
+
+def _spans(ledger: Ledger, store) -> "dict[str, tuple[int, int] | None]":
+    """{batch: numbers of its first and last record}: a host may name the number of a closed batch anew. None where two batches
+    that are over had the same: an answer that comes late may have gone to the totals of the other."""
+    spans = {}
+    for _, value in store.range("settlements"):
+        kept = json.loads(value)
+        spans[kept["batch"]] = None if kept["batch"] in spans else (kept["first"], kept["last"])
+    spans[ledger.batch] = (ledger.counters["begun"] + 1, NEWEST)
+    return spans
+
+
+def _holds(approved: "list[dict]") -> "list[dict]":
+    """The pre-authorisations that are in force."""
+    return [one for one in approved if one["kind"] == "preauth" and not one.get("void") and not one.get("completed")]
 
 
 def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, before: "dict[str, int]") -> "list[str]":
@@ -40,10 +58,14 @@ def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, bef
     net = sum(BY_NAME[record["kind"]].sign * record["fen"] for record in approved)
     if net != bank.takings(merchant):
         found.append("the merchant is owed %d fen by the terminal's books, %d by the bank's" % (net, bank.takings(merchant)))
+    spans = _spans(ledger, store)
     for batch, kept in store.range("totals"):
         counted = {}
+        span = spans.get(batch, (0, NEWEST))
+        if span is None:
+            continue
         for record in approved:
-            if record["batch"] == batch:
+            if record["batch"] == batch and span[0] <= record["id"] <= span[1]:
                 kinds = counted.setdefault(record["scheme"], {})
                 count, fen = kinds.get(record["kind"], (0, 0))
                 kinds[record["kind"]] = [count + 1, fen + record["fen"]]
@@ -52,8 +74,12 @@ def disagreements(ledger: Ledger, store, bank, terminal: str, merchant: str, bef
 
     for pan, balance in before.items():
         spent = sum(BY_NAME[record["kind"]].sign * record["fen"] for record in approved if record["pan"] == masked(pan))
-        if balance - spent != bank.balance(pan):
-            found.append("card %s: spent %d fen, the bank says %d" % (masked(pan), spent, balance - bank.balance(pan)))
+        left = bank.balance(pan) + bank.held(pan)
+        if balance - spent != left:
+            found.append("card %s: spent %d fen, the bank says %d" % (masked(pan), spent, balance - left))
+        held = sum(record["fen"] + record.get("added_fen", 0) for record in _holds(approved) if record["pan"] == masked(pan))
+        if held != bank.held(pan):
+            found.append("card %s: the terminal has %d fen held, the bank %d" % (masked(pan), held, bank.held(pan)))
 
     traces = [(record["batch"], record["trace"]) for record in records]
     if len(set(traces)) != len(traces):

@@ -297,7 +297,7 @@ class Acquirer:
             return "61"
         if row.written == "told":
             before = self.books.find(terminal.number, request.private.batch, request.trace, self._recorded)
-            if before is not None and codes.look_up(before.code).action != "retry-later":
+            if before is not None and not (before.state == DECLINED and codes.to_repeat(before.code)):
                 return self._again(request, before)
         if not row.sign_on:
             return ""

@@ -3,7 +3,8 @@
     001       PIN key and MAC key of 8 bytes        003  of 16 (or 24)      004  and a track key
     005, 006  as 003 and 004, under SM4             999  a new master key, under the transport key
 
-Each key is enciphered under the key above it and followed by its check value. A terminal with DUKPT keys gets none: it
+Each key is enciphered under the key above it and followed by its check value. A new master key may also come as a TR-31 key
+block, or, of a type that no terminal of ours knows, diversified by terminal, trace and reference number. A terminal with DUKPT keys gets none: it
 signs on for the batch and the time.
 
 Source: reference/host.md §4.
@@ -12,6 +13,7 @@ Source: reference/host.md §4.
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from drivers import tr31
 from emulator.acquirer.books import Terminal
 from emulator.acquirer.keys import odd_parity
 from emulator.acquirer.request import Outcome, Request
@@ -24,7 +26,7 @@ SINGLE = "001"
 WITH_TRACK = ("004", "006")
 SM4 = ("005", "006")
 MASTER_BYTES = 16
-MASTER_TYPE = b"B"  # of the reply to 999: enciphered, and nothing more
+KEY_BLOCKS = {"tdes": ("B", "T"), "aes": ("D", "A")}  # version and algorithm of TR-31
 
 
 class Management:
@@ -61,9 +63,13 @@ class Management:
         for key in (pin_key, mac_key, track_key):
             if key is not None:
                 cryptogram = self._engine.encipher(terminal.master_key, key, cipher)
-                block += cryptogram + bytes(size - len(cryptogram)) + self._engine.check_value(key, own.check_bytes, cipher)
+                block += cryptogram + bytes(size - len(cryptogram)) + self._check_value(request, key, own.check_bytes, cipher)
         self._books.sign_on(terminal.number, pin_key, mac_key, track_key, cipher)
         return Outcome(codes.APPROVED, {60: private, 62: block})
+
+    def _check_value(self, request, key, size, cipher):
+        value = self._engine.check_value(key, size, cipher)
+        return bytes(byte ^ 0xFF for byte in value) if request.action == "wrong-check" else value
 
     def _new(self, size, cipher):
         key = self._host.random(size)
@@ -84,6 +90,11 @@ class Management:
         if not own.transport_key:
             return Outcome("40")
         key = self._new(MASTER_BYTES, own.suite)
-        told = self._engine.encipher(own.transport_key, key, own.suite) + self._engine.check_value(key, 4, own.suite)
+        check = self._check_value(request, key, 4, own.suite)
         self._books.set_master(terminal.number, key)
-        return Outcome(codes.APPROVED, {62: MASTER_TYPE + told.hex().upper().encode()})
+        if own.master_reply == "tr31":
+            version, algorithm = KEY_BLOCKS[own.suite]
+            header = tr31.Header(version, "K0", algorithm, "D", "00", "N")
+            return Outcome(codes.APPROVED, {62: tr31.wrap(own.transport_key, header, key, self._host.random).encode()})
+        told = self._engine.encipher(own.transport_key, key, own.suite) + check
+        return Outcome(codes.APPROVED, {62: own.master_reply.encode() + told.hex().upper().encode()})

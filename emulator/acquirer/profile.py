@@ -8,7 +8,8 @@
                     number in its field `ksn_field`
     base_key        of DUKPT: 16 bytes for TDES; 16, 24 or 32 for AES
     transport_key   under which a master key is sent (management code 999)
-    key_bytes       of a working key: 16 or 24
+    master_reply    how that reply is made: "B" enciphered, "C" diversified first, "tr31" a key block
+    key_bytes       of a working key: 16, 24 or 32
     mac_key_bytes   8: the MAC key is sent as 8 bytes and eight zero bytes
     check_bytes     of a check value: 4 or 3
     header_bytes    6 or 0 in front of a message; -1: as it comes
@@ -40,6 +41,7 @@ class Profile(NamedTuple):
     ksn_field: int = 62
     base_key: bytes = b""
     transport_key: bytes = b""
+    master_reply: str = "B"
     key_bytes: int = 16
     mac_key_bytes: int = 16
     check_bytes: int = 4
@@ -62,7 +64,8 @@ ALLOWED: "dict[str, Any]" = {
     "ksn_field": range(2, 129),
     "base_key": (0, 16, 24, 32),
     "transport_key": (0, 16, 24, 32),
-    "key_bytes": (16, 24),
+    "master_reply": ("B", "C", "tr31"),
+    "key_bytes": (16, 24, 32),
     "mac_key_bytes": (8, 16, 24),
     "check_bytes": (3, 4),
     "header_bytes": (-1, 0, 6),
@@ -91,6 +94,8 @@ def of(entries: "dict[str, Any]") -> Profile:
             raise ProfileError("base_key: DUKPT needs one of 16 bytes for TDES, of 16, 24 or 32 for AES")
     if profile.pin_form != "0" and profile.suite != {"3": "tdes", "4": "aes"}[profile.pin_form]:
         raise ProfileError("pin_form: 3 is made with TDES, 4 with AES")
+    if profile.master_reply == "tr31" and profile.suite == "sm4":
+        raise ProfileError("master_reply: TR-31 has no SM4")
     return profile
 
 

@@ -34,6 +34,7 @@ ACTIONS = {
     "later": ("", "books, and the answer comes in front of the next one to this terminal"),
     "cut-before": ("", "closes the connection, and books nothing"),
     "cut-after": ("", "books, and closes the connection without an answer"),
+    "wrong-check": ("", "hands out keys with check values that are wrong"),
     "wrong-mac": ("", "books, and answers with a MAC that is wrong"),
     "no-mac": ("", "books, and answers without a MAC"),
     "wrong-trace": ("", "books, and answers with another trace number"),

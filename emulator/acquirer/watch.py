@@ -5,9 +5,9 @@ terminals cost nothing while nobody looks. `Watched.changes` wakes who waits (`e
 message, "rules" and "line" when a person has changed them.
 """
 
-import time
+import threading
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
 from emulator.acquirer.core import Acquirer
 from emulator.changes import Changes
@@ -18,14 +18,7 @@ KEPT = 500
 SECTIONS = ("traffic", "rules", "line")
 IN, OUT, CLOSED = "in", "out", "closed"
 _WAYS = {"→": IN, "←": OUT}
-
-
-class Seen(NamedTuple):
-    """What a terminal did last: when, what (Chinese, English), and the answer's code, "" where it has none."""
-
-    at_s: float
-    title: tuple[str, str]
-    code: str
+_TITLE = (3, 22, 25, 39, 60)  # fields that a message's title is made of, and its code
 
 
 class Heard:
@@ -33,6 +26,7 @@ class Heard:
 
     way     IN, OUT, CLOSED             number   rising, with gaps
     note    what a rule bent, or why a connection was closed
+    code    field 39, "" without
     """
 
     def __init__(self, number: int, at_s: float, way: str, mti: str, fields: "dict[int, Any]", note: str) -> None:
@@ -41,6 +35,20 @@ class Heard:
 
     def __repr__(self) -> str:
         return f"<Heard {self.number} {self.way} {self._mti}>"
+
+    @property
+    def title(self) -> "tuple[str, str]":
+        """What it is, in Chinese and English."""
+        return describe.title(self._mti, self._fields)
+
+    @property
+    def code(self) -> str:
+        return self._fields.get(39, "")
+
+    def shortened(self) -> "Heard":
+        """No more than title and code."""
+        fields = {field: self._fields[field] for field in _TITLE if field in self._fields}
+        return Heard(self.number, self.at_s, self.way, self._mti, fields, self.note)
 
     def as_json(self) -> "dict[str, Any]":
         """{"number", "at_ms": since 1970, "way", "note", "mti", "terminal", "trace", "code", "title": [Chinese, English],
@@ -53,8 +61,8 @@ class Heard:
                 "mti": self._mti,
                 "terminal": fields.get(41, ""),
                 "trace": fields.get(11, ""),
-                "code": fields.get(39, ""),
-                "title": list(describe.title(self._mti, fields)),
+                "code": self.code,
+                "title": list(self.title),
                 "lines": lines[1:],
             }
         return told
@@ -69,15 +77,17 @@ class Watched(Acquirer):
     def __init__(self, *given: Any, **named: Any) -> None:
         self.changes = Changes(SECTIONS)
         self._kept: deque[Heard] = deque(maxlen=KEPT)
-        self._seen: dict[str, Seen] = {}
+        self._lock = threading.Lock()  # a number is given and its message kept in one
+        self._seen: dict[str, Heard] = {}
         super().__init__(*given, **named)
 
     def tell(self, way: str, mti: str, fields: "dict[int, Any]", note: str = "") -> None:
         super().tell(way, mti, fields, note)
-        self._keep(_WAYS[way], mti, dict(fields), note)
+        heard = self._keep(_WAYS[way], mti, dict(fields), note)
         number = fields.get(41, "")
-        if _WAYS[way] == OUT and self.books.terminal(number):
-            self._seen[number] = Seen(time.time(), describe.title(mti, fields), fields.get(39, ""))
+        if heard.way == OUT and self.books.terminal(number):
+            with self._lock:
+                self._seen[number] = heard.shortened()
 
     def broken(self, why: object) -> "list[tuple[int, bytes | None]]":
         self._keep(CLOSED, "", {}, str(why))
@@ -90,17 +100,27 @@ class Watched(Acquirer):
         return answers
 
     def _keep(self, way, mti, fields, note):
-        self._kept.append(Heard(self.changes.touch("traffic"), time.time(), way, mti, fields, note))
+        with self._lock:
+            heard = Heard(self.changes.touch("traffic"), self.clock(), way, mti, fields, note)
+            self._kept.append(heard)
+        return heard
 
     def heard(self, since: int = 0) -> "list[Heard]":
         """What is kept with a higher number, oldest first."""
         newer = []
-        for one in reversed(list(self._kept)):
-            if one.number <= since:
-                break
-            newer.append(one)
+        with self._lock:
+            for one in reversed(self._kept):
+                if one.number <= since:
+                    break
+                newer.append(one)
         return newer[::-1]
 
-    def seen(self, number: str) -> "Seen | None":
-        """What a terminal was last answered since this host was started."""
+    def recent(self) -> "list[str]":
+        """The numbers of the terminals that were answered since this host was started, the last one first."""
+        with self._lock:
+            seen = list(self._seen.items())
+        return [number for number, one in sorted(seen, key=lambda pair: -pair[1].number)]
+
+    def seen(self, number: str) -> "Heard | None":
+        """What a terminal was last answered since this host was started: title, code and time of it."""
         return self._seen.get(number)

@@ -115,7 +115,7 @@ class PageServer(ThreadingHTTPServer):
             self._open.discard(request)
 
     def close(self) -> None:
-        """No more requests; those that wait are answered when the device is closed."""
+        """No more requests; those that wait are answered when what is served is closed."""
         self._closing.set()
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)  # wakes accept()

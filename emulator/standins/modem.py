@@ -33,7 +33,9 @@ class Socket:
         self.state = "waiting"  # "opening", "up"
         self.since_ms = 0
         self.receive: Callable | None = None
-        self.held: list[bytes] = []  # sent while nothing was heard
+        self.unheard: list[bytes] = []  # sent while nothing was heard
+        self.held = False
+        self.inbox: list[bytes | None] = []  # came while the caller wanted none; None: the end
 
 
 class StandIn:
@@ -101,8 +103,8 @@ class StandIn:
         elif dbm is not None:
             self._search()
             for socket in list(self._open):
-                held, socket.held = socket.held, []
-                for data in held:
+                unheard, socket.unheard = socket.unheard, []
+                for data in unheard:
                     self._carry(socket, data)
         self._changed()
 
@@ -240,6 +242,14 @@ class StandIn:
         """See `drivers.modem`."""
         if handle in self._open and handle.state == "up" and data:
             self._carry(handle, bytes(data))
+
+    def hold_socket(self, handle: Socket, held: bool) -> None:
+        """See `drivers.modem`."""
+        handle.held = held
+        if not held:
+            inbox, handle.inbox = handle.inbox, []
+            for answer in inbox:
+                self._later(0, lambda answer=answer: self._come(handle, answer))
 
     def close_socket(self, handle: Socket) -> None:
         """See `drivers.modem`."""
@@ -415,8 +425,10 @@ class StandIn:
 
     def _carry(self, socket, data):
         if self.dbm is None:
-            socket.held.append(data)
+            socket.unheard.append(data)
             return
+
+        self._later(self.travel_ms, lambda: socket in self._open and self._tell(socket, "sent", None))
 
         def arrive():
             answers = socket.receive(data)
@@ -429,7 +441,9 @@ class StandIn:
     def _come(self, socket, answer):
         if socket not in self._open or self.dbm is None:
             return
-        if answer is None:
+        if socket.held:
+            socket.inbox.append(answer)
+        elif answer is None:
             self._end(socket, "closed")
         elif answer:
             self._tell(socket, "data", bytes(answer))

@@ -14,7 +14,7 @@ from firmware.emv.outcome import APPROVED
 from firmware.events import VAULT_DONE
 from firmware.host import messages
 from firmware.host.resolve import deliver, repeat, resolve_all, reverse
-from firmware.host.session import VAULT_MS, Answer, exchange, sign_on
+from firmware.host.session import VAULT_MS, Answer, exchange, next_serial, sign_on
 from firmware.iso8583 import codes, unionpay
 from firmware.ports import StoreError
 from firmware.tasks import Ask, Tell, Turn
@@ -161,18 +161,24 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         why = yield from sign_on(terminal)
         if why:
             return Result("not-sent", "", why)
+    serial = draft.pin_serial if draft.pin_block else None  # a DUKPT key is the newest one only until the next message
     left = len(ledger.to_reverse())
-    if left and not (draft.pin_block and draft.pin_serial):  # a DUKPT key is the newest one only until the next message
+    if left and serial is None:
         left = yield from resolve_all(terminal)
     if left and draft.row.kept and not draft.released:
         return Result("blocked")
     if draft.original is not None and draft.original.get("owed"):
-        yield from deliver(terminal)  # the host must have the sale before it can undo it
+        if serial is None:
+            yield from deliver(terminal)  # the host must have the sale before it can undo it
         draft.original = ledger.get(draft.original["id"]) or draft.original
         if draft.original.get("owed"):
             return Result("not-sent", "", "owed")
-    if draft.pin_block and not draft.pin_serial and draft.pin_key != terminal.vault.check_value("pin"):
-        return Result("not-sent", "", "keys")  # a sign-on on the way here: the host could not read the PIN block
+    if draft.pin_block and serial is None and draft.pin_key != terminal.vault.check_value("pin"):
+        return Result("not-sent", "", "rekeyed")  # a sign-on on the way here: the host could not read the PIN block
+    if serial is None and terminal.parameter("host.keys") == "dukpt":
+        serial = yield from next_serial(terminal)  # before anything is enciphered with it
+        if serial is None:
+            return Result("not-sent", "", "no-key")
     tracks = yield from _tracks(terminal, draft)
     if tracks is NO_KEY:
         return Result("not-sent", "", "no-key")
@@ -184,7 +190,7 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         except StoreError:
             return Result("not-sent", "", "store")
         mti, fields = messages.request(terminal, draft, trace, tracks)
-        answer = yield from exchange(terminal, mti, fields, True, None, draft.pin_serial)
+        answer = yield from exchange(terminal, mti, fields, True, None, serial)
         if answer.fields is not None and draft.finish is not None:
             yield from conclude(draft, _reply_of(terminal, answer))
         return _told(terminal, draft, answer)
@@ -200,6 +206,8 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         if event.name != VAULT_DONE:
             return Result("not-sent", "", "no-key")
         record["message"] = b2a_base64(event.value).decode().strip()
+        if tracks is not None:
+            record["track_key"] = messages.track_key(terminal) or ONCE
 
     def write() -> None:
         now_s = terminal.calendar.now_s()
@@ -207,7 +215,7 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         terminal.calendar.used(now_s)
         draft.record = record
 
-    answer = yield from exchange(terminal, mti, fields, True, write, draft.pin_serial)
+    answer = yield from exchange(terminal, mti, fields, True, write, serial)
     draft.pin_block = None
     if not answer.sent:
         return Result("not-sent", "", answer.why)
@@ -215,6 +223,7 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
 
 
 NO_KEY = ("", "")
+ONCE = "once"  # a track key of one message
 
 
 def _tracks(terminal: "Terminal", draft: "Draft") -> "Work[tuple[str, str] | None]":

@@ -94,7 +94,27 @@ def _put_pin(fields: "Fields", block: bytes, where: str) -> None:
 def _security(terminal: "Terminal", pin: bool, enciphered: bool) -> str:
     """F53 (host.md §2): PIN format, kind of key, whether tracks are enciphered."""
     p = terminal.parameter
-    return unionpay.security(pin, enciphered, p("host.key_kind") != "001", p("host.pin_form") != "0-without-pan")
+    kind = p("host.cipher_digit") or ("0" if p("host.key_kind") == unionpay.KEYS_SINGLE else "6")
+    return unionpay.security(pin, enciphered, kind, p("host.pin_form") != "0-without-pan")
+
+
+def track_key(terminal: "Terminal") -> str:
+    """Check value of the key that tracks are enciphered with until the next sign-on, hex; "" where each message has its own."""
+    check = terminal.vault.check_value("track")
+    return "" if check is None or terminal.parameter("host.keys") == "dukpt" else hexlify(check).decode()
+
+
+def without_tracks(fields: "Fields", card: "tuple[str, str] | None") -> None:
+    """Names the card of a message by number and expiry where its enciphered tracks did. ValueError when nobody knows them."""
+    if card is None:
+        raise ValueError("no card data")
+    for number in (35, 36) if 52 in fields else (35, 36, 53):
+        fields.pop(number, None)
+    fields[2], expiry = card
+    if expiry:
+        fields[14] = expiry
+    if 53 in fields:
+        fields[53] = fields[53][:2] + "0" + fields[53][3:]
 
 
 NONE6 = "000000"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from firmware.terminal import Terminal
 
 BETWEEN_TRIES_MS = 2000
+UNUSED = ("mac", "garbled", "mismatch")  # of Answer.why: the host has spoken, and what it said does not count
 UNUSABLE = (KeyError, ValueError, TypeError)  # a record that lacks what its message needs (Iso8583Error is a ValueError)
 
 
@@ -59,9 +60,10 @@ def resolve_all(terminal: "Terminal") -> "Work[int]":
 
 
 def deliver(terminal: "Terminal") -> "Work[int]":
-    """Sends the notices, oldest first, until one is not answered -> number of what is still owed.
+    """Sends the notices, oldest first, until the host is silent -> number of what is still owed.
 
-    00 and 94 (the host has it already) settle one; a refusal takes it off the queue and is kept with its code.
+    00 and 94 (the host has it already) settle one; a refusal takes it off the queue and is kept with its code. One that the host
+    wants later, or answers with what is no answer, stands in nobody's way but that of what changes its total.
     """
     ledger = terminal.ledger
     notices = ledger.notices()
@@ -72,6 +74,8 @@ def deliver(terminal: "Terminal") -> "Work[int]":
             return left
     for what, record in notices:
         try:
+            if what == OFFLINE and _original_owed(terminal, record):
+                continue
             card = yield from card_of(terminal, record)
             if card is None:
                 terminal.log("notice of %s: the card number cannot be unsealed" % record["trace"])
@@ -82,12 +86,14 @@ def deliver(terminal: "Terminal") -> "Work[int]":
                 mti, fields = messages.script_notice(terminal, record, card[0], card[1], ledger.spend_trace())
             answer = yield from exchange(terminal, mti, fields, True)
             if answer.fields is None:
-                if answer.sent and what != OFFLINE:
+                if answer.sent and (what != OFFLINE or answer.why in UNUSED):
                     continue  # a host that is silent about results may still take money
                 break
             taken = answer.code in codes.UPLOADED_CODES
             if not taken and codes.to_repeat(answer.code):
-                break
+                if answer.code in codes.SIGN_ON_CODES:
+                    break  # it would say so to all of them
+                continue
             if not taken:
                 terminal.log("notice of %s: refused with %s" % (record["trace"], answer.code))
             ledger.told(what, record, messages.kept_of_reply(terminal, answer.fields), taken)
@@ -98,6 +104,12 @@ def deliver(terminal: "Terminal") -> "Work[int]":
         except UNUSABLE:
             terminal.log("notice of %s: its record cannot be made into a message" % record["trace"])
     return left
+
+
+def _original_owed(terminal: "Terminal", record: "Record") -> bool:
+    """Whether the host has not heard yet of what this one changes: it would refuse it for good."""
+    original = terminal.ledger.get(record["original"]) if record.get("original") else None
+    return original is not None and bool(original.get("owed"))
 
 
 def card_of(terminal: "Terminal", record: "Record") -> "Work[tuple[str, str] | None]":
@@ -171,6 +183,9 @@ def repeat(terminal: "Terminal", record: "Record") -> "Work[bool]":
             if not terminal.signed_on():
                 yield from sign_on(terminal)
             mti, fields = terminal.codec.unpack(message)
+            if record.get("track_key", "") != messages.track_key(terminal) and "track_key" in record:
+                card = yield from card_of(terminal, record)
+                messages.without_tracks(fields, card)  # nobody could decipher them
             answer = yield from exchange(terminal, mti, fields, True)
             if answer.fields is not None and not codes.to_repeat(answer.code):
                 kept = messages.kept_of_reply(terminal, answer.fields)

@@ -41,7 +41,8 @@ class Answer:
 
     sent     bytes left the terminal (or may have)
     fields   the reply's fields when a whole, matching, well-signed reply came, else None
-    why      when fields is None: "refused", "timeout", "closed" ... (link), "store", "no-key", "garbled", "mac", "mismatch"
+    why      when fields is None: "refused", "timeout", "closed" ... (link), "store", "no-key", "rekeyed" (what was made with
+             a key that holds no more), "garbled", "mac", "mismatch"
     """
 
     def __init__(self, sent: bool, fields: "Fields | None" = None, why: str = "") -> None:
@@ -91,10 +92,13 @@ def exchange(
     if signed:
         if terminal.parameter("host.keys") == "dukpt":
             if serial is None:
-                serial = yield from next_serial()
+                serial = yield from next_serial(terminal)
             if serial is None:
                 return Answer(False, None, "no-key")
-            fields[terminal.parameter("host.ksn_field")] = serial
+            if serial != terminal.key_serial:  # the vault would make the MAC with a key that the host does not look for
+                return Answer(False, None, "rekeyed")
+            where = terminal.parameter("host.ksn_field")
+            fields[where] = serial + fields.get(where, b"")
         fields[64] = bytes(8)
         body = terminal.codec.pack(mti, fields)[:-8]
         event = yield Ask("vault", "mac", body, terminal.parameter("host.mac"), within_ms=VAULT_MS)
@@ -150,10 +154,11 @@ def _connected(terminal: "Terminal", line: Line) -> "Work[str]":
     return ""
 
 
-def next_serial() -> "Work[bytes | None]":
+def next_serial(terminal: "Terminal") -> "Work[bytes | None]":
     """The DUKPT series moved on -> the key serial number, None when the vault cannot."""
     event = yield Ask("vault", "next_transaction", within_ms=VAULT_MS)
-    return event.value if event.name == VAULT_DONE else None
+    terminal.key_serial = event.value if event.name == VAULT_DONE else None
+    return terminal.key_serial
 
 
 def _why(event: "Event") -> str:
@@ -185,6 +190,8 @@ def _reply(terminal: "Terminal", ticket: int, mti: str, sent: "Fields", signed: 
                 return (yield from _judge(terminal, packet, mti, sent, reply, signed))
         except (frame.FrameError, Iso8583Error) as error:
             terminal.log("host: undecodable reply: %s" % error)
+            if isinstance(error, Iso8583Error):
+                terminal.log("host: " + error.image)
             return Answer(True, None, "garbled")
 
 
@@ -223,7 +230,7 @@ def _judge(terminal: "Terminal", packet: frame.Frame, mti: str, sent: "Fields", 
 
 
 def sign_on(terminal: "Terminal") -> "Work[str]":
-    """Signs on -> "" or why not: Answer.why, "code NN", "keys"."""
+    """Signs on -> "" or why not: Answer.why, "code NN", "load" (the working keys are no keys of ours; the old ones are kept)."""
     try:
         trace = terminal.ledger.spend_trace()
     except StoreError:
@@ -243,12 +250,12 @@ def sign_on(terminal: "Terminal") -> "Work[str]":
         batch = int(unionpay.read_private60(reply.get(60, "")).batch)
     except Iso8583Error as error:
         terminal.log("sign-on: %s" % error)
-        return "keys"
+        return "load"
     if keys:
         event = yield Ask("vault", "load_keys", keys, within_ms=VAULT_MS)
         if event.name != VAULT_DONE:
             terminal.log("sign-on: keys refused: %s" % (event.value or "no answer"))
-            return "keys"
+            return "load"
     terminal.mac_errors = 0
     try:
         terminal.calendar.set_by_host(reply.get(13, ""), reply.get(12, ""))

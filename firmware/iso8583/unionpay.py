@@ -94,10 +94,11 @@ def read_entry_mode(text: str) -> "tuple[str, bool | None]":
     return ENTRY_NAMES.get(text[:2], "unknown"), {"1": True, "2": False}.get(text[2:3])
 
 
-def security(pin: bool, track_enciphered: bool = False, double: bool = True, with_pan: bool = True) -> str:
-    """F53: whether a PIN block is there and how made (format 0 with the PAN, or without), under which kind of key."""
+def security(pin: bool, track_enciphered: bool = False, cipher: str = "6", with_pan: bool = True) -> str:
+    """F53: whether a PIN block is there and how made (with the PAN, or without), under which kind of key: cipher "0" single
+    DES, "6" keys of double length, or a host's own digit."""
     first = "0" if not pin else "2" if with_pan else "1"
-    return first + ("6" if double else "0") + ("1" if track_enciphered else "0") + "0" * 13
+    return first + _digits(53, cipher, 1) + ("1" if track_enciphered else "0") + "0" * 13
 
 
 # ---- F54
@@ -204,15 +205,18 @@ def read_original(text: str) -> Original:
 
 SEQUENCE = b"Sequence No"
 
-# Length of the block -> (bytes of a key, bytes of a check value, slots). 57: a host with short check values.
-# 56 and 84: keys of 24 bytes.
+# Length of the block -> (bytes of a key, bytes of a check value, slots). 38 and 57: a host with short check values.
+# 56 and 84: keys of 24 bytes. 72 and 108: of 32.
 KEY_BLOCKS = {
     24: (8, 4, ("pin", "mac")),
+    38: (16, 3, ("pin", "mac")),
     40: (16, 4, ("pin", "mac")),
     56: (24, 4, ("pin", "mac")),
     57: (16, 3, ("pin", "mac", "track")),
     60: (16, 4, ("pin", "mac", "track")),
+    72: (32, 4, ("pin", "mac")),
     84: (24, 4, ("pin", "mac", "track")),
+    108: (32, 4, ("pin", "mac", "track")),
 }
 
 

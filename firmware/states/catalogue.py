@@ -1,6 +1,6 @@
-"""Every state there is, by name: for the global moves, the tests and the diagram."""
+"""Every state there is, by name. The pages before somebody has logged in do without most of them: see `first`."""
 
-from firmware.machine import GLOBAL_MOVES, Machine, State
+from firmware.machine import GLOBAL_MOVES, State
 from firmware.states import (
     amount,
     card,
@@ -21,14 +21,9 @@ from firmware.states import (
     settle,
     start,
     step,
-    steps,
     supervisor,
     trouble,
 )
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from firmware.terminal import Terminal
 
 ALL = (
     start.SelfTest, start.Unprovisioned, start.VaultTrouble, start.LastSale, start.SelfTestPage,
@@ -56,18 +51,6 @@ ALL = (
     trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
 )  # fmt: skip
 BY_NAME = {state.__name__: state for state in ALL}
-
-
-def power_on(terminal: "Terminal", strict: bool = False) -> Machine:
-    """Joins terminal, states and machine, and shows the first page."""
-    terminal.make_state = lambda name, *arguments: BY_NAME[name](*arguments)
-    terminal.first = lambda draft: steps.first(terminal, draft)
-    terminal.once_more = lambda tried: steps.once_more(terminal, tried)
-    terminal.rest = lambda fen: steps.rest(terminal, fen)
-    terminal.after = lambda name: steps.after(terminal, name)
-    machine = Machine(terminal, strict)
-    machine.start(start.SelfTest())
-    return machine
 
 
 def moves() -> "list[tuple[str, str]]":

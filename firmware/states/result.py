@@ -58,7 +58,8 @@ class NotSent(ResultPage):
         "refused": "why.host", "unreachable": "why.network", "timeout": "why.timeout", "name": "why.name", "tls": "why.tls",
         "tls-unknown": "why.tls-unknown", "tls-name": "why.tls-name", "tls-expired": "why.tls-expired",
         "no-network": "why.no-network",
-        "closed": "why.closed", "broken": "why.closed", "store": "why.store", "no-key": "why.keys", "keys": "why.keys",
+        "closed": "why.closed", "broken": "why.closed", "store": "why.store", "no-key": "why.keys",
+        "load": "why.load", "rekeyed": "why.rekeyed",
         "owed": "why.owed", "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
     }  # fmt: skip
 

@@ -10,7 +10,6 @@ from firmware.money import yuan
 from firmware.ports import StoreError
 from firmware.screens import Screen
 from firmware.states.common import HOME, OK, OK_CANCEL, Page, home
-from firmware.states.printing import PrintSlip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ class LastSale(State):
 
     def on_confirm(self) -> "State | None":
         if self.record["phase"] == "approved" and self.terminal.has("printer"):
-            return PrintSlip(self.record)
+            return self.terminal.make_state("PrintSlip", self.record)
         return home(self.terminal)
 
     def on_cancel(self) -> "State | None":

@@ -293,6 +293,26 @@ def test_bytes_go_there_and_back_and_each_step_is_told(up):
     assert stream.until_heard(len(data)) == data
 
 
+def test_it_is_told_when_the_modem_has_taken_everything(up):
+    stream = Stream(up, up.host(lambda: lambda data: [])).until_up()
+    stream.send(b"x" * 5_000)
+    up.true(lambda: ("sent", None) in stream.events)
+    assert stream.events.count(("sent", None)) == 1
+
+
+def test_a_stream_that_is_held_says_nothing_until_it_is_let_go_and_then_all_of_it(up):
+    stream = Stream(up, up.host(lambda: lambda data: [(0, b"much" * 300), (0, None)])).until_up()
+    up.port.hold_socket(stream.handle, True)
+    stream.send(b"?")
+    other = Stream(up, up.host(echo)).until_up()
+    other.send(b"goes on")
+    assert other.until_heard(7) == b"goes on"
+    assert stream.data == b"" and stream.events[-1][0] != "down"
+    up.port.hold_socket(stream.handle, False)
+    assert stream.until_down() == "closed"
+    assert stream.data == b"much" * 300
+
+
 def test_a_name_is_resolved_in_the_modem(up):
     where = (NAME, up.host(echo)[1])
     assert Stream(up, where).until_up().steps() == ["bearer", "name", "tcp"]
@@ -482,3 +502,46 @@ def test_a_modem_that_vanishes_breaks_its_streams_and_comes_back(up):
 def test_every_end_is_one_that_the_link_knows(up):
     for where in (up.nobody(), ("nowhere.test", 1), ("::1", 80)):
         assert Stream(up, where).until_down() in LINK_FAULTS
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_line_full_of_noise_and_of_lines_that_nobody_asked_for_corrupts_no_stream(model, tmp_path):
+    rig = DriverRig(tmp_path, model)
+    try:
+        rig.port.start()
+        rig.true(lambda: rig.port.status()["address"])
+        rig.chip.storm = rig.chip.noise = True
+        data = bytes(range(256)) * 12
+        heard = []
+        for _ in range(20):
+            stream = Stream(rig, rig.host(echo), 5_000)
+            rig.true(lambda stream=stream: ("up", None) in stream.events or stream.events[-1:] and stream.events[-1][0] == "down")
+            stream.send(data)
+            rig.true(lambda stream=stream: len(stream.data) == len(data) or stream.events[-1][0] == "down")
+            stream.close()
+            assert data.startswith(stream.data)
+            heard.append(stream.data)
+            if heard.count(data) == 3:
+                break
+        assert heard.count(data) == 3
+    finally:
+        rig.close()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_signal_that_goes_for_long_breaks_what_was_open_and_all_is_well_when_it_is_back(model, tmp_path):
+    rig = DriverRig(tmp_path, model)
+    try:
+        rig.port.start()
+        rig.true(lambda: rig.port.status()["address"])
+        stream = Stream(rig, rig.host(echo)).until_up()
+        rig.signal(False)
+        stream.send(b"nobody hears")
+        assert stream.until_down() in ("broken", "closed") and not stream.data
+        rig.signal(True)
+        stream = Stream(rig, rig.host(echo), 60_000).until_up()
+        stream.send(b"heard")
+        assert stream.until_heard(5) == b"heard"
+        assert rig.port.status()["trouble"] == ""
+    finally:
+        rig.close()

@@ -96,6 +96,7 @@ if TYPE_CHECKING:
         light,
         link,
         log,
+        modem,
         nfc,
         printer,
         random,
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from emulator.standins import light as light_in
     from emulator.standins import link as link_in
     from emulator.standins import log as log_in
+    from emulator.standins import modem as modem_in
     from emulator.standins import printer as printer_in
     from emulator.standins import random as random_in
     from emulator.standins import reader as reader_in
@@ -134,6 +136,7 @@ if TYPE_CHECKING:
     vaults: list[ports.Vault] = [vault_software.SoftwareVault(*given), vault_in.StandIn(*given)]
     printers: list[ports.Printer] = [printer.EscposPrinter(*given), printer_in.StandIn(*given)]
     links: list[ports.Link] = [link.TcpLink(*given), link_in.StandIn(*given)]
+    modems: list[ports.Modem] = [modem.AtModem(*given), modem_in.StandIn(*given)]
     stores: list[ports.Store] = [store.SqliteStore(*given), store_in.StandIn(*given)]
     clocks: list[ports.Clock] = [clock.SystemClock(*given), clock_in.StandIn(*given)]
     randoms: list[ports.Random] = [random.SystemRandom(*given), random_in.StandIn(*given)]

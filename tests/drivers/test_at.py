@@ -71,7 +71,7 @@ def test_lines_are_told_apart(data, found):
 
 
 def test_without_a_command_everything_is_unasked():
-    assert heard(b'\r\nOK\r\n\r\n+CSQ: 1,2\r\n') == [(URC, "OK"), (URC, "+CSQ: 1,2")]
+    assert heard(b"\r\nOK\r\n\r\n+CSQ: 1,2\r\n") == [(URC, "OK"), (URC, "+CSQ: 1,2")]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,9 @@ def test_a_prompt_is_seen_once_and_not_where_none_is_expected():
     assert [what for what, _ in heard(b"\r\n> ", CSQ)] == []
 
 
-@pytest.mark.parametrize(("data", "good"), [(b"\r\nSEND FAIL\r\n", False), (b"\r\nERROR\r\n", False), (b"\r\nOK\r\n\r\nSEND OK\r\n", True)])
+@pytest.mark.parametrize(
+    ("data", "good"), [(b"\r\nSEND FAIL\r\n", False), (b"\r\nERROR\r\n", False), (b"\r\nOK\r\n\r\nSEND OK\r\n", True)]
+)
 def test_a_command_ends_as_it_says_and_not_otherwise(data, good):
     assert plain(heard(data, SEND))[-1] == (END, good)
 

@@ -685,7 +685,14 @@ def test_noise_and_lines_in_the_middle_of_anything_do_not_stop_it(bench, seed):
     chance = random.Random(seed)
     desk = bench()
     plain = desk.say
-    scraps = (b"\r\nRING\r\n", b'\r\n+QIND: "csq",20,99\r\n', b"\xff\xfe\x00", b"\r\n+CREG: 1\r\n", b"\r\n^MODE: 17,17\r\n", b"\r\n\r\n")
+    scraps = (
+        b"\r\nRING\r\n",
+        b'\r\n+QIND: "csq",20,99\r\n',
+        b"\xff\xfe\x00",
+        b"\r\n+CREG: 1\r\n",
+        b"\r\n^MODE: 17,17\r\n",
+        b"\r\n\r\n",
+    )
 
     def noisy(data):
         if chance.random() < 0.3:

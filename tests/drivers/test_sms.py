@@ -19,7 +19,7 @@ STAMP = "62110201435023"  # 2026-11-20 10:34:05, eight hours east
         ("How are you?", "C8F71D14969741F977FD07"),
         ("1234567", "31D98C56B3DD00"),
         ("12345678", "31D98C56B3DD70"),
-        ("{}", "1B14BD3C"[:0] + "1BD42603"[:0] + sms.pack([0x1B, 0x28, 0x1B, 0x29]).hex().upper()),
+        ("{}", "1BD42605"),
         ("", ""),
     ],
 )
@@ -66,17 +66,13 @@ def test_a_long_chinese_text_goes_in_parts_of_67(size, parts):
 def test_no_part_ends_in_the_middle_of_a_character():
     for text in ("a" * 152 + "€" * 20, "中" * 66 + "😀" * 20):
         for _, pdu in sms.submit("10086", text, 7):
-            assert not deliver(received(pdu)).text.endswith(("\x1b", "\ufffd", " "))
-        assert "".join(deliver(received(pdu)).text for _, pdu in sms.submit("10086", text, 7)) == text
-
-
-def deliver(pdu):
-    return sms.deliver(pdu)
+            assert not sms.deliver(received(pdu)).text.endswith(("\x1b", "\ufffd", " "))
+        assert "".join(sms.deliver(received(pdu)).text for _, pdu in sms.submit("10086", text, 7)) == text
 
 
 def received(pdu):
     """The same message as it comes to its reader: another head, the same body. pdu: to "10086"."""
-    first, coding, body = int(pdu[2:4], 16), pdu[18:20], pdu[22:] if False else pdu[22:]
+    first, coding, body = int(pdu[2:4], 16), pdu[18:20], pdu[22:]
     assert pdu[6:16] == "05810180F6"
     return HEAD + "%02X" % (0x04 | first & 0x40) + FROM + "00" + coding + STAMP + body
 
@@ -87,7 +83,7 @@ def received(pdu):
 )
 def test_what_leaves_is_what_comes(text):
     ((_, pdu),) = sms.submit("10086", text, 0)
-    assert deliver(received(pdu)) == Message("+8613800138000", "20261120103405", text, None)
+    assert sms.deliver(received(pdu)) == Message("+8613800138000", "20261120103405", text, None)
 
 
 @pytest.mark.parametrize("text", ["b" * 400, "账" * 200, "€" * 200, "x" * 153 + "{" * 100])
@@ -98,7 +94,7 @@ def test_parts_that_leave_are_joined_when_they_come_in_any_order(text):
     joiner, whole = Joiner(), []
     for place, pdu in enumerate(pdus):
         assert not whole
-        whole = joiner.add(deliver(received(pdu)), place, 0.0)
+        whole = joiner.add(sms.deliver(received(pdu)), place, 0.0)
     ((message, places),) = whole
     assert message.text == text and sorted(places) == list(range(len(pdus)))
 
@@ -109,7 +105,6 @@ def test_parts_that_leave_are_joined_when_they_come_in_any_order(text):
         ("07911326040000F0040B911346610089F60000208062917314080CC8F71D14969741F977FD07",
          "+31641600986", "20020826193741", "How are you?"),
         (HEAD + "04" + "05A10180F6" + "0008" + STAMP + "04" + "4F59989D", "10086", "20261120103405", "余额"),
-        (HEAD + "04" + "0ED0C2303BCC2E03" .replace("0ED0C2303BCC2E03", "09D0C2303BEC06") + "0000" + STAMP + "02E834", "Bank6"[:0] + sms.from_septets(sms.unpack(bytes.fromhex("C2303BEC06"), 5)).strip(), "20261120103405", "hi"),
         (HEAD + "04" + FROM + "00F6" + STAMP + "03414243", "+8613800138000", "20261120103405", "ABC"),
         (HEAD + "04" + FROM + "0000" + "00000000000000" + "02E834", "+8613800138000", "", "hi"),
         ("00" + "04" + "0081" + "0000" + STAMP + "02E834", "", "20261120103405", "hi"),
@@ -127,8 +122,8 @@ def test_a_name_as_sender_is_seven_bits():
 
 @pytest.mark.parametrize(
     ("scheme", "alphabet"),
-    [(0x00, "7"), (0x08, "16"), (0x04, "8"), (0x18, "16"), (0xF0, "7"), (0xF6, "8"), (0xC8, "7"), (0xE0, "16"), (0x28, None), (0x48, "16")],
-)  # fmt: skip
+    [(0x00, "7"), (0x08, "16"), (0x04, "8"), (0x18, "16"), (0xF0, "7"), (0xF6, "8"), (0xC8, "7"), (0xE0, "16"), (0x28, None)],
+)
 def test_the_coding_scheme_says_which_alphabet(scheme, alphabet):
     assert sms.alphabet(scheme) == alphabet
 
@@ -144,7 +139,9 @@ def test_a_part_that_cannot_be_is_taken_as_a_whole_message(header):
     assert sms.deliver(pdu).part is None and sms.deliver(pdu).text == "中"
 
 
-@pytest.mark.parametrize("pdu", ["", "0", "ZZ", "07", HEAD, HEAD + "01" + FROM, HEAD + "44" + FROM + "0008" + STAMP + "0512", "00" * 300])
+@pytest.mark.parametrize(
+    "pdu", ["", "0", "ZZ", "07", HEAD, HEAD + "01" + FROM, HEAD + "44" + FROM + "0008" + STAMP + "0512", "00" * 300]
+)
 def test_what_is_no_message_is_one_error(pdu):
     with pytest.raises(SmsError):
         sms.deliver(pdu)
@@ -214,10 +211,14 @@ def test_parts_do_not_wait_for_ever_nor_without_bound():
 
 @pytest.mark.parametrize(
     ("told", "text"),
-    [("4F59989D", "余额"), ("00480069", "Hi"), ("Hello", "Hello"), ("1234", "1234"), ("", ""), ("95588", "95588"), ("D83DDE00", "😀")],
-)  # fmt: skip
+    [("4F59989D", "余额"), ("00480069", "Hi"), ("Hello", "Hello"), ("1234", "1234"), ("", ""), ("95588", "95588")],
+)
 def test_text_in_hexadecimal_is_read_and_plain_text_is_left_alone(told, text):
     assert sms.from_ucs2(told) == text
+
+
+def test_what_takes_two_is_one_character_in_hexadecimal():
+    assert sms.from_ucs2(sms.ucs2("😀 好")) == "😀 好"
 
 
 def test_texts_are_cut_for_text_mode():

@@ -52,6 +52,9 @@ ANSWERS = {
     + [("secret-ready", word) for word in WORDS],  # "ok" is left to the flows: the vault itself must have said it
     ("vault", "enter_card"): [("secret-typed", 3), ("secret-ready", "6225880000000000"), ("secret-ready", "6225880000000008")]
     + [("secret-stopped", "cancel")],
+    ("vault", "enter_sim_pin"): [("secret-typed", 4), ("secret-stopped", "cancel")]
+    + [("secret-ready", word) for word in ("right", "wrong", "no-modem")],
+    ("modem", "restart"): [("modem-done", None), ("modem-failed", "timeout")],
     ("vault", "enter_pin"): [("secret-typed", 2), ("secret-ready", bytes(8))]
     + [("secret-stopped", why) for why in ("cancel", "bypass")],
     ("vault", "verify_pin"): [("secret-typed", 2), ("secret-ready", 0x9000), ("secret-ready", 0x63C1)]
@@ -64,7 +67,7 @@ ANSWERS = {
     ("vault", "load_keys"): [("vault-done", None)],
     ("vault", "add_operator"): [("vault-done", None)],
     ("vault", "remove_operator"): [("vault-done", None)],
-    ("link", "connect"): [("link-up", "ethernet")]
+    ("link", "connect"): [("link-up", "ethernet"), ("link-step", ("tcp", 20))]
     + [("link-data", data) for data in (b"", b"\x00", bytes(200), b"\xff" * 3000)]
     + [("link-down", why) for why in ports.LINK_FAULTS],
     ("printer", "print"): [("print-done", None)]

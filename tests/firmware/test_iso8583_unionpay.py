@@ -76,7 +76,7 @@ def test_security_control_is_as_deployed_terminals_send_it():
     assert unionpay.security(pin=True, track_enciphered=True) == "2610000000000000"
     assert unionpay.security(pin=True) == "2600000000000000"
     assert unionpay.security(pin=False, track_enciphered=True) == "0610000000000000"
-    assert unionpay.security(pin=True, double=False) == "2000000000000000"
+    assert unionpay.security(pin=True, cipher="0") == "2000000000000000"
     assert unionpay.security(pin=True, with_pan=False) == "1600000000000000"
 
 

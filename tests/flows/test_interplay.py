@@ -89,7 +89,7 @@ def test_a_pin_block_is_never_sent_under_keys_that_came_after_it(counter):
     counter.terminal.signed_off()  # as a reply to the resolver would: the balance signs on again on its way
     counter.messages.clear()
     counter.type(counter.shelf.card("debit").pin + " ENTER")
-    counter.walk(("工作密钥不可用 未扣款", "ENTER"), ("6 管理", None))
+    counter.walk(("工作密钥已更换 未扣款", "ENTER"), ("6 管理", None))
     assert any("0800" in line for line in counter.messages) and not any("0200" in line for line in counter.messages)
 
 

@@ -163,7 +163,7 @@ def test_keys_with_a_wrong_check_value_are_refused_and_the_old_ones_kept(world):
     world.run(3_000)
     old = world.vault.check_value("mac")
     world.bank.add_terminal("KF000001", "898110153310001", bytes(range(16)))
-    world.walk(("6 管理", "6"), ("签到", "1"), ("工作密钥不可用", None))
+    world.walk(("6 管理", "6"), ("签到", "1"), ("下载工作密钥失败", None))
     assert world.vault.check_value("mac") == old
 
 

@@ -70,7 +70,7 @@ def test_an_unanswered_refund_is_sent_again_until_it_is_known_and_blocks_the_nex
     reference = shop.record()["reference"]
     shop.rules.add("always on refund silence")
     refund(shop, reference, "3000")
-    shop.walk(("结果未知 是否退款未知 勿再退货", "ENTER"), ("6 管理 有待确认", "7"))
+    shop.walk(("结果未知 是否退款未知 请勿重做", "ENTER"), ("6 管理 有待确认", "7"))
     assert "故障报告单" in shop.paper and "尚不能确定" in shop.paper
     assert shop.said().count("0220") >= 3 and "0400" not in shop.said()
     supervised(shop, ("原参考号", reference + " ENTER"), ("上笔退货结果未知", "CANCEL"), ("已取消", "ENTER"), ("6 管理", None))

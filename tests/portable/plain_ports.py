@@ -18,7 +18,7 @@ from firmware import events
 from firmware.events import Event
 from firmware.iso8583 import frame, unionpay
 from firmware.ports import StoreFull
-from firmware.states import catalogue
+from firmware.states import first
 from firmware.terminal import Terminal
 from tests.portable.plain_card import PlainCard
 from tests.portable.plain_keys import authority_row
@@ -591,7 +591,7 @@ class Shop:
     def power_on(self):
         self.on_ms = self.ms
         self.terminal = Terminal(self.ports, self.board)
-        self.machine = catalogue.power_on(self.terminal, True)
+        self.machine = first.power_on(self.terminal, True)
         for port in ("contactless", "chip", "stripe"):
             self.post(Event(events.PART, 0, (port, "ready")))
 
