@@ -204,6 +204,7 @@ class AtModem:
         self._restarts_done = 0
         self._restarted_at = 0.0
         self._gone_since: float | None = None
+        self._spoke, self._presses = False, 0
         self._pin_refused = False  # or it is being tried
         self._board_speed_tried = False
         self._switched = False  # to an interface of the kernel, by this run
@@ -572,6 +573,7 @@ class AtModem:
         self._booting = True
         self._speak()
         self._gone_since = None
+        self._spoke, self._presses = True, 0
         self._booting = self._again = False
         self._say("ATE0")
         self._quiet = True
@@ -600,7 +602,9 @@ class AtModem:
     def _speak(self):
         """AT until it is answered, at any speed. Raises LineError when there is no port."""
         since = self._line.now()
-        restart_due = since + SILENT_S
+        # One that has never spoken may be off: it gets its key as soon as it would have started by itself.
+        off = "power" in self._pins and not self._spoke
+        restart_due = since + (self._profile.boot_s if off else SILENT_S)
         # One of the other speeds in turn: a module that finds the speed by itself is not to be confused.
         others = itertools.cycle([baud for baud in dict.fromkeys((self._board_baud, *BAUDS)) if baud != self._baud])
         while True:
@@ -1041,15 +1045,18 @@ class AtModem:
         raise _Again
 
     def _press_pins(self):
-        """RESET, or PWRKEY where that is all there is. Whatever the line says meanwhile is read later."""
-        for name, seconds in (("reset", self._profile.reset_s), ("power", self._profile.power_s)):
-            if name in self._pins and self._gpio is not None:
-                self._gpio.output(self._pins[name], self._pressed)
-                end = self._in(seconds)
-                while self._line.now() < end and not self._closing:
-                    self._line.wait(end)
-                self._gpio.output(self._pins[name], not self._pressed)
-                return
+        """RESET and PWRKEY by turns, where both are wired. Whatever the line says meanwhile is read later."""
+        order = ("reset", "power") if self._spoke else ("power", "reset")
+        names = [name for name in order if name in self._pins]
+        if not names or self._gpio is None:
+            return
+        name = names[self._presses % len(names)]
+        self._presses += 1
+        self._gpio.output(self._pins[name], self._pressed)
+        end = self._in(self._profile.reset_s if name == "reset" else self._profile.power_s)
+        while self._line.now() < end and not self._closing:
+            self._line.wait(end)
+        self._gpio.output(self._pins[name], not self._pressed)
 
     # Up and about.
 

@@ -191,7 +191,7 @@ Profile = namedtuple(
         "kernel",  # (Step that tells in its group "mode" what its USB is, the mode to be, the command for it); or None
         "reset_s",  # how long the reset pin is held
         "power_s",  # how long the power key is held: once switches off, once more switches on
-        "boot_s",  # from then on until it speaks
+        "boot_s",  # from then on until it speaks, at the latest
     ),
 )
 

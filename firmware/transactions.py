@@ -24,7 +24,11 @@ table lacks a column.
     words       what is said of the money: "" taken or not, "back" given back by a void, "refund", "held", "freed"
     module      the switch that brings it into the menu, "" always
 
-Codes: host.md §3 (processing code, condition code, 60.1).
+What moves no money and has no pages of its own is a row of the second table: message type, code (60.3), whether it has a trace
+number. Settlement and downloads, which are conversations of many messages, have their tables beside their steps
+(`host/settle.py`, `host/download.py`).
+
+Codes: host.md §3 (processing code, condition code, 60.1, 60.3).
 """
 
 AMOUNT, SUPERVISOR, ORIGINAL, CARD, LAST_FOUR, CONFIRM, PIN, AUTHORISE, SLIP, SHOW = (
@@ -194,3 +198,27 @@ TABLE = (
     OFFLINE_SALE, ADJUST, TIP, MOTO, INSTALMENT,
 )  # fmt: skip
 BY_NAME = {row.name: row for row in TABLE}
+
+
+class Management:
+    """A row of the second table. code: F60.3, "" where a parameter says it; traced: it has a trace number (F11); signed: it
+    has a MAC."""
+
+    def __init__(self, name: str, mti: str, code: str, traced: bool = True, signed: bool = False) -> None:
+        self.name = name
+        self.mti = mti
+        self.code = code
+        self.traced = traced
+        self.signed = signed
+
+    def __repr__(self) -> str:
+        return "<%s>" % self.name
+
+
+SIGN_ON = Management("sign-on", "0800", "")
+SIGN_OFF = Management("sign-off", "0820", "002")
+ECHO = Management("echo", "0820", "301", traced=False)
+STATUS_UPLOAD = Management("status-upload", "0820", "362", traced=False)
+SCRIPT_RESULT = Management("script-result", "0620", "951", signed=True)
+
+MANAGEMENT = (SIGN_ON, SIGN_OFF, ECHO, STATUS_UPLOAD, SCRIPT_RESULT)

@@ -84,7 +84,7 @@ class StandIn:
 
     def close(self) -> None:
         """No more events. It may be started again."""
-        self._started, self.state = False, "starting"
+        self._started, self._pin_tried, self.state = False, False, "starting"
         self._life += 1
         self._open.clear()
         self._forget()

@@ -35,6 +35,7 @@ from firmware.host.session import VAULT_MS, Line, exchange, sign_on
 from firmware.iso8583 import codes, unionpay
 from firmware.ports import StoreError
 from firmware.tasks import Ask, Done, Pause, Tell, Turn
+from firmware.transactions import STATUS_UPLOAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ CODES = {
     "card-keys": ("370", "372", "371"),
     "blacklist": ("390", "", "391"),
     "contactless-limits": ("394", "", "395"),
-    "status-upload": ("362", "", ""),
+    "status-upload": (STATUS_UPLOAD.code, "", ""),
 }
 INQUIRY, DOWNLOAD = "0820", "0800"
 

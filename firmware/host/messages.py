@@ -13,7 +13,7 @@ from firmware.emv.ask import Reply
 from firmware.emv.outcome import CONTACTLESS_STRIPE, STRIPE
 from firmware.iso8583 import codes, unionpay
 from firmware.money import masked
-from firmware.transactions import BY_NAME, NOTICE, SALE
+from firmware.transactions import BY_NAME, ECHO, NOTICE, SALE, SCRIPT_RESULT, SIGN_OFF, SIGN_ON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from firmware.emv.outcome import Outcome
     from firmware.ledger import Record
     from firmware.terminal import Terminal
-    from firmware.transactions import Transaction
+    from firmware.transactions import Management, Transaction
 
     Fields = dict[int, Any]  # number: str or bytes, as the codec's table has it
 
@@ -127,7 +127,7 @@ def _undoes(draft: "Draft") -> "dict[str, str]":
         names = {name: original.get(name, "") for name in ("trace", "batch", "reference", "authorisation", "at", "scheme")}
         names["date"] = original.get("host_date") or names["at"][4:8]
         return names
-    if not (draft.reference or draft.code):
+    if not draft.row.finds or not (draft.reference or draft.code):
         return {}
     return {"trace": NONE6, "batch": NONE6, "reference": draft.reference, "authorisation": draft.code, "at": "",
             "scheme": "", "date": draft.of_date}  # fmt: skip
@@ -289,7 +289,6 @@ def reversal(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "
 
 TAKES_BACK = "200000"  # processing code of what undoes another
 OFFLINE_CHIP, OFFLINE_SALE = "36", "30"  # F60.1
-SCRIPT_NOTICE = "951"  # F60.3
 
 
 def message_of(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "tuple[str, Fields]":
@@ -319,9 +318,9 @@ def script_notice(terminal: "Terminal", record: "Record", pan: str, expiry: str,
         if record.get(name):
             fields[field] = record[name]
     fields[55] = unhexlify(record["script55"])
-    fields[60] = unionpay.management(record["batch"], SCRIPT_NOTICE)
+    fields[60] = unionpay.management(record["batch"], SCRIPT_RESULT.code)
     fields[61] = unionpay.original(record["batch"], record["trace"])
-    return "0620", fields
+    return SCRIPT_RESULT.mti, fields
 
 
 def _of_record(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "Fields":
@@ -343,29 +342,31 @@ def _of_record(terminal: "Terminal", record: "Record", pan: str, expiry: str) ->
     return fields
 
 
-def sign_on(terminal: "Terminal", trace: str) -> "tuple[str, Fields]":
-    """0800: MTI and fields (host.md §3). trace: six digits."""
+def management(terminal: "Terminal", row: "Management", trace: str = "", code: str = "") -> "tuple[str, Fields]":
+    """A message of the second table of `transactions`: MTI and the fields that all of them have (host.md §3)."""
     fields = identity(terminal)
-    fields[11] = trace
-    fields[60] = unionpay.management(terminal.ledger.batch, terminal.parameter("host.key_kind"))
+    if row.traced:
+        fields[11] = trace
+    fields[60] = unionpay.management(terminal.ledger.batch, row.code or code)
+    return row.mti, fields
+
+
+def sign_on(terminal: "Terminal", trace: str) -> "tuple[str, Fields]":
+    """MTI and fields; besides who the device and its operator are. trace: six digits."""
+    mti, fields = management(terminal, SIGN_ON, trace, terminal.parameter("host.key_kind"))
     fields[62] = unionpay.device(terminal.parameter("terminal.number"))
     fields[63] = unionpay.operator(terminal.operator or "01")
-    return "0800", fields
+    return mti, fields
 
 
 def sign_off(terminal: "Terminal", trace: str) -> "tuple[str, Fields]":
-    """0820 with F60.3 002: MTI and fields (host.md §3). trace: six digits."""
-    fields = identity(terminal)
-    fields[11] = trace
-    fields[60] = unionpay.management(terminal.ledger.batch, unionpay.SIGN_OFF)
-    return "0820", fields
+    """MTI and fields. trace: six digits."""
+    return management(terminal, SIGN_OFF, trace)
 
 
 def echo(terminal: "Terminal") -> "tuple[str, Fields]":
-    """0820 with F60.3 301: MTI and fields (host.md §3). It has no trace number."""
-    fields = identity(terminal)
-    fields[60] = unionpay.management(terminal.ledger.batch, unionpay.ECHO)
-    return "0820", fields
+    """MTI and fields."""
+    return management(terminal, ECHO)
 
 
 def issuer_reply(fields: "Fields", approved: bool) -> Reply:

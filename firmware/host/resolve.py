@@ -74,6 +74,8 @@ def deliver(terminal: "Terminal") -> "Work[int]":
             return left
     for what, record in notices:
         try:
+            if not terminal.signed_on():
+                break  # the host has said so on the way: it would refuse them all
             if what == OFFLINE and _original_owed(terminal, record):
                 continue
             card = yield from card_of(terminal, record)
@@ -91,8 +93,6 @@ def deliver(terminal: "Terminal") -> "Work[int]":
                 break
             taken = answer.code in codes.UPLOADED_CODES
             if not taken and codes.to_repeat(answer.code):
-                if answer.code in codes.SIGN_ON_CODES:
-                    break  # it would say so to all of them
                 continue
             if not taken:
                 terminal.log("notice of %s: refused with %s" % (record["trace"], answer.code))

@@ -76,7 +76,7 @@ class CardPage(Step):
     step = CARD
     leads_to = ENDS + AFTER_CARD + (
         "CardTrouble", "PresentCard", "ReadChip", "ChooseApplication", "ChipPin", "CheckDocument", "Refer", "TakeCard",
-        "PinLeftOut", "Declined", "NotSent", "Reversed", "Unresolved", "Blocked", "PrintSlip", "ShowBalance",
+        "PinLeftOut", "Declined", "NotSent", "Reversed", "Unresolved", "Repeating", "Blocked", "PrintSlip", "ShowBalance",
     )  # fmt: skip
 
     def on_told(self, value: "Any") -> "State | None":

@@ -46,7 +46,7 @@ class EnterPin(Step):
         return verification.pin_needed(terminal, draft, draft.entry, draft.cvm, draft.pan)
 
     def enter(self) -> None:
-        self.keys_ready = self.terminal.signed_on()
+        self.keys_ready = self.terminal.signed_on() and self.terminal.parameter("host.keys") != "dukpt"
         if not self.answer("pin"):
             self.run(questions.online_pin(self.terminal, self.draft, self.draft.pan))
 
@@ -63,7 +63,7 @@ class EnterPin(Step):
     def screen(self) -> Screen:
         draft = self.draft
         big = yuan(draft.fen) if draft.row.money else ""
-        if not self.keys_ready:
+        if not self.keys_ready:  # the vault does not listen to the keys yet
             return Screen(draft.row.title, ("online.signing-on",), big=big)
         hint = "pin.bypass_hint" if self.terminal.parameter("pin.bypass") else "pin.prompt"
         return Screen(draft.row.title, (hint, ("pin.typed", ("", "*" * self.count))), big=big, keys=OK_CANCEL)

@@ -332,6 +332,23 @@ def test_a_silent_modem_is_failed_and_its_reset_is_pressed(bench):
     desk.until(lambda: desk.port.state == "ready" and desk.port.status()["address"])
 
 
+def test_a_module_that_is_off_gets_its_key_as_soon_as_it_would_have_spoken(bench):
+    gpio = Gpio()
+    desk = gpio.bench = bench(part={"reset": 19, "power": 21}, gpio=gpio)
+    desk.peer.baud = 0
+    output = gpio.output
+
+    def key(pin, level):
+        output(pin, level)
+        if (pin, level) == (21, False):
+            desk.later(10, lambda: setattr(desk.peer, "baud", 115200))
+
+    gpio.output = key
+    desk.up()
+    assert [pin for _, pin, _ in gpio.moves[2:]] == [21, 21]
+    assert gpio.moves[2][0] < 30 and desk.time < 60
+
+
 def test_a_modem_that_does_not_come_back_is_restarted_less_and_less_often(bench):
     gpio = Gpio()
     desk = gpio.bench = bench(part={"power": 21}, gpio=gpio)

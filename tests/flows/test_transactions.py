@@ -230,6 +230,7 @@ def test_an_offline_sale_is_stored_first_and_told_later(shop):
     shop.link.down = "unreachable"
     offline_sale(shop)
     assert "交易类型:离线结算" in shop.paper and "授权码:123456" in shop.paper and shop.record()["owed"]
+    assert "原凭证号" not in shop.paper and "原授权码" not in shop.paper
     shop.link.down = None
     shop.settle()
     assert shop.books_agree() and shop.terminal.ledger.totals() == {"offline-sale": [1, 8000]}
