@@ -22,6 +22,7 @@ BOARD = {
         "uart0": {"node": "/dev/ttyAMA0", "pins": (14, 15)},
         "uart3": {"by": "fe201600.serial", "pins": (4, 5)},
         "uart5": {"by": "fe201a00.serial", "pins": (12, 13)},
+        "uart-modem": {"node": "/dev/posmodem"},
         "gpio": {},
     },
     "parts": {
@@ -35,6 +36,7 @@ BOARD = {
         "light": {"driver": "lamps", "pins": (10, 9, 11, 8)},
         "vault": {"driver": "software"},
         "link": {"driver": "tcp"},
+        "modem": {"driver": "at", "bus": "uart-modem", "profile": "ec25", "ip": "kernel", "interface": "usb0", "reset": 19, "power": 21},
         "store": {"driver": "sqlite"},
         "clock": {"driver": "system"},
         "random": {"driver": "system"},
@@ -55,6 +57,10 @@ BOARD = {
         )),
         ("/boot/firmware/cmdline.txt", (
             "remove console=serial0,115200",
+        )),
+        ("/etc/udev/rules.d/60-kaifu.rules", (
+            'SUBSYSTEM=="tty", ATTRS{idVendor}=="2c7c", ENV{ID_USB_INTERFACE_NUM}=="02", SYMLINK+="posmodem"',
+            'ATTRS{idVendor}=="2c7c", ENV{ID_MM_DEVICE_IGNORE}="1", TEST=="power/control", ATTR{power/control}="on"',
         )),
         ("shell", (
             "systemctl disable --now hciuart",

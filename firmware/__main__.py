@@ -91,6 +91,8 @@ def serve(board: Board, folder: Path) -> int:
         return store_trouble(assembly, inbox, error)
     machine.tick()
     assembly.start_rest()
+    if "modem" in assembly.ports:
+        assembly.ports["modem"].set_apn(machine.terminal.parameter("network.apn"))
     machine.terminal.tasks.start(rest_behind())
     runtime.run(machine, inbox, assembly.ports["clock"], assembly.ports.get("watchdog"))
     assembly.close()

@@ -27,7 +27,7 @@ Tables of the store:
     transactions  key: number of the record, ten digits. value: JSON. index "open" while something is to be done
     traces        key: batch + trace. value: number of the record
     totals        key: batch. value: JSON {scheme: {kind: [count, fen]}}
-    refunds       key: reference number of a sale. value: JSON {"open": record or 0, "fen": refunded so far}
+    refunds       key: `refund_key` of a sale. value: JSON {"open": record or 0, "fen": refunded so far}
     references    key: reference number. value: number of the record
     codes         key: authorisation code + record. value: number of the pre-authorisation's record
     notices       key: number of the record and what it is. value: JSON; index "open" until the host has answered for good
@@ -38,7 +38,8 @@ APPROVED: the column `holds` names the mark in the original's record, which is t
 declined or reversed the original is free again. Refunds hold their original by its reference number, since it may be in no
 store of this terminal; several may follow each other, one at a time.
 
-A changed sale (`adjusted`) has left the totals: what changed it stands there with the new total.
+A changed sale (`adjusted`) has left the totals: what changed it stands there with the new total (`stands`). It cannot be undone;
+refunds of it go by its own reference number and up to the new total.
 
 What cannot be read as what was written is listed in `damaged` and passed over, never overwritten: a record by its
 number; "counters", which then go on behind the newest record; "totals", which are then counted anew.
@@ -129,6 +130,11 @@ def _count(totals: "Totals", record: "Record", sign: int) -> None:
     kinds = totals.setdefault(record.get("scheme", schemes.UNIONPAY), {})
     count, fen = kinds.get(record["kind"], (0, 0))
     kinds[record["kind"]] = [count + sign, fen + sign * record["fen"]]
+
+
+def refund_key(record: "Record") -> str:
+    """What its refunds are kept by: the reference number, or where the host gave none batch and trace."""
+    return record.get("reference") or record["batch"] + record["trace"]
 
 
 def _row_of(record: "Record") -> "Any":
@@ -373,8 +379,7 @@ class Ledger:
         """What an approval changes besides its own record."""
         rows: list[Row] = []
         row = _row_of(record)
-        if row.sign > 0 and record.get("reference"):
-            rows.append(("references", record["reference"], _key(record["id"]).encode(), None))
+        rows += self._reference_rows(record)
         if row.name == "preauth" and record.get("authorisation"):
             rows.append(("codes", record["authorisation"] + _key(record["id"]), _key(record["id"]).encode(), None))
         original = self.get(record["original"]) if record.get("original") else None
@@ -389,6 +394,12 @@ class Ledger:
                 original["refunded_fen"] = original.get("refunded_fen", 0) + record["fen"]
                 rows.append(self._row(original))
         return rows
+
+    def _reference_rows(self, record: "Record") -> "list[Row]":
+        """By which `by_reference` finds it."""
+        if _row_of(record).sign <= 0 or not record.get("reference"):
+            return []
+        return [("references", record["reference"], _key(record["id"]).encode(), None)]
 
     # -- notices
     def _notice(self, record: "Record", what: str, code: str = "", index: str = "open") -> "Row":
@@ -423,6 +434,7 @@ class Ledger:
             new["owed"] = False
             if taken:
                 new.update({name: reply[name] for name in reply if reply[name] and name not in ("code", "organisation")})
+                rows += self._reference_rows(new)
             else:
                 new["refused"] = reply.get("code", "")
                 totals = self._without(new, rows)
@@ -634,11 +646,28 @@ class Ledger:
         return sum([totals[kind][0] for kind in totals])
 
     def by_reference(self, reference: str) -> "Record | None":
-        """The approved record with this reference number, of any batch; None when this terminal has none."""
+        """The approved record with this reference number, of any batch, and of what has changed the total of another that
+        other; None when this terminal has none."""
         found = self._store.get("references", reference)
         number = _parsed(found.lstrip(b"0")) if found is not None else None
         record = self.get(number) if isinstance(number, int) else None
-        return record if record is not None and record["phase"] == APPROVED else None
+        if record is None or record["phase"] != APPROVED:
+            return None
+        while _row_of(record).holds == "adjusted":
+            changed = self._adjusted(record)
+            if changed is None or changed["id"] >= record["id"]:
+                return None
+            record = changed
+        return record
+
+    def stands(self, record: "Record") -> "Record":
+        """What stands in a record's place: what has changed its total since, or itself."""
+        while record.get("adjusted", 0) > record["id"]:
+            newer = self.get(record["adjusted"])
+            if newer is None:
+                break
+            record = newer
+        return record
 
     def by_code(self, code: str) -> "list[Record]":
         """The pre-authorisations that the bank has given this authorisation code, newest first."""
@@ -661,14 +690,12 @@ class Ledger:
         if row.finds == "trace" and record.get("id", 0) <= self.counters["begun"]:
             return "void.not_a_sale"
         for mark, why in BARS:
-            if record.get(mark):
+            if record.get(mark) and (mark, row.holds) != ("adjusted", REFUND):
                 return why
-        reference = record.get("reference", "")
-        if reference and row.holds != REFUND and self.refunded(reference) != (0, 0):
-            return "void.refunded"
-        if row.holds == REFUND and self.refunded(reference)[0]:
-            return "refund.open"
-        return ""
+        refunded = self.refunded(refund_key(record))
+        if row.holds == REFUND:
+            return "refund.open" if refunded[0] else ""
+        return "void.refunded" if refunded != (0, 0) else ""
 
     def resolve_cut(self) -> None:
         """After a start: what was SENT when the power went has an unknown result."""

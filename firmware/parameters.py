@@ -64,6 +64,13 @@ def time_of_day(value: "Any") -> None:
         raise ValueError("takes hhmm, or nothing")
 
 
+def apn(value: "Any") -> None:
+    """ValueError unless it is "" or the name of an access point (3GPP TS 23.003, 9.1)."""
+    good = isinstance(value, str) and len(value) <= 63
+    if not good or not all([c.isdigit() or "a" <= c.lower() <= "z" or c in ".-" for c in value]):
+        raise ValueError("takes letters, digits, dots and hyphens, up to 63")
+
+
 def periods(value: "Any") -> None:
     """ValueError unless it is a list of up to eight numbers of months."""
     if not value or len(value) > 8 or not all([isinstance(one, int) and 1 < one < 100 for one in value]):
@@ -101,6 +108,7 @@ TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     "host.track": ("choice", "clear", ("clear", "encrypted"), None),
     # the network
     "network.order": ("table", ["ethernet", "wifi", "modem"], lambda value: bearers(value), None),  # the first that works
+    "network.apn": ("table", "", lambda value: apn(value), None),  # of the SIM's network; "": known by itself
     # what the merchant may do besides sale, void and balance
     "module.refund": ("switch", True, 0, 0),
     "module.preauth": ("switch", True, 0, 0),

@@ -373,6 +373,10 @@ class Modem(Protocol):
         "trouble": "" or what the recovery is at: "socket", "context", "radio", "reset", "power"}
         """
 
+    def set_apn(self, apn: str) -> None:
+        """The network's access point from the next attachment on; "": the board's, or the one that the SIM's network is known
+        for. ValueError for what is none."""
+
     def network_time(self) -> "int | None":
         """Seconds since 1970-01-01 UTC by the network's clock, carried on to now; None when it told none."""
 

@@ -114,8 +114,7 @@ VOID = Transaction(
 REFUND = Transaction(
     "refund", mti="0220", processing="200000", condition="00", kind="25",
     steps=(SUPERVISOR, REFERENCE, AMOUNT, CARD, LAST_FOUR, CONFIRM, AUTHORISE, SLIP),
-    sign=-1, unknown=REPEAT, kept=True, finds="reference", undoes=("sale", "moto", "instalment", "complete", "complete-notice"),
-
+    sign=-1, unknown=REPEAT, kept=True, finds="reference", undoes=("sale", "moto", "instalment", "offline-sale", "complete", "complete-notice"),
     names=("reference", "code", "dated", "organisation"), holds="refund", card="number", pin="never", with_card="refund.card",
     emv_type="20", module="module.refund", words="refund",
 )  # fmt: skip
@@ -171,7 +170,7 @@ OFFLINE_SALE = Transaction(
 ADJUST = Transaction(
     "adjust", mti="0220", processing="000000", condition="00", kind="32",
     steps=(SUPERVISOR, ORIGINAL, AMOUNT, AUTHORISE, SLIP),
-    sign=+1, unknown=NOTICE, kept=True, finds="trace", undoes=("offline-sale",),
+    sign=+1, unknown=NOTICE, kept=True, finds="trace", undoes=("offline-sale", "adjust"),
     names=("reference", "code", "original"), holds="adjusted", card="", pin="never",
     module="module.offline",
 )  # fmt: skip

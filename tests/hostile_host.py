@@ -11,6 +11,7 @@ with the host well again, whatever was unknown is known, the books agree to the 
 """
 
 import json
+import re
 from collections import namedtuple
 from collections.abc import Callable
 from functools import lru_cache

@@ -187,7 +187,7 @@ def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who:
     if undoes:
         kept["undoes"] = undoes
     if row.holds == "refund":
-        kept["of_reference"] = undoes["reference"]
+        kept["of_reference"] = undoes["reference"] or refund_key(undoes)
     for name in ("tip_fen", "periods"):
         if getattr(draft, name):
             kept[name] = getattr(draft, name)

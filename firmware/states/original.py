@@ -11,6 +11,7 @@ another one, or long ago) can be named all the same where its number is typed in
 from firmware import calendar
 from firmware.events import VAULT_DONE
 from firmware.host import messages
+from firmware.ledger import refund_key
 from firmware.money import yuan
 from firmware.screens import Screen
 from firmware.states.common import OK_CANCEL, Digits
@@ -50,7 +51,7 @@ def problem(terminal: "Terminal", draft: "Draft", record: "Record | None") -> st
 def left_fen(terminal: "Terminal", draft: "Draft", record: "Record") -> int:
     """What an original leaves: of a sale what is not refunded yet, of a pre-authorisation what a completion may come to."""
     if draft.row.holds == "refund":
-        return record["fen"] - terminal.ledger.refunded(record.get("reference", ""))[1]
+        return terminal.ledger.stands(record)["fen"] - terminal.ledger.refunded(refund_key(record))[1]
     held = record["fen"] + record.get("added_fen", 0)
     return held * terminal.parameter("preauth.ceiling_percent") // 100 if draft.row.holds == "completed" else held
 
@@ -271,7 +272,8 @@ class ConfirmOriginal(Step):
     def screen(self) -> Screen:
         record = self.record
         lines = (("void.of", ("", record["trace"])), ("confirm.card", ("", record["pan"])))
-        return Screen(self.draft.row.name + ".confirm", lines, big=yuan(record["fen"]), keys=OK_CANCEL)
+        fen = self.terminal.ledger.stands(record)["fen"]
+        return Screen(self.draft.row.name + ".confirm", lines, big=yuan(fen), keys=OK_CANCEL)
 
     def on_confirm(self) -> None:
         self.run(self._number())

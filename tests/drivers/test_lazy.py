@@ -43,9 +43,9 @@ import sys
 from tests.portable.plain_ports import Shop
 
 BEHIND = (
-    "reading", "questions", "slip", "chores", "host.", "states.", "emv.contact", "emv.kernel", "emv.oda", "emv.tags",
+    "reading", "questions", "slip", "host.", "states.", "emv.contact", "emv.kernel", "emv.oda", "emv.tags",
 )
-FIRST = ("chores", "states.first", "states.start", "states.login", "states.trouble", "states.common")
+FIRST = ("states.first", "states.start", "states.login", "states.trouble", "states.common")
 
 def behind():
     own = [name[9:] for name in sorted(sys.modules) if name.startswith("firmware.")]

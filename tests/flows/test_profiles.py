@@ -300,7 +300,7 @@ def test_a_sign_on_does_no_harm_to_a_pin_of_a_dukpt_key():
 def test_a_reversal_takes_its_own_dukpt_key_before_the_pin_of_the_next_sale_is_typed(name):
     shop = opened(BY_NAME[name])
     shop.rules.add("next on sale silence")
-    shop.rules.add("next 4 on reversal ignore")
+    shop.rules.add("next 3 on reversal ignore")
     shop.sale(1234)
     tap("debit")(shop)
     shop.walk(("交易结果未知", "CANCEL"), ("6 管理", "3"), ("请挥卡", tap("debit")), PIN, ("余额查询 .", None))
@@ -349,7 +349,7 @@ def test_a_refund_that_is_told_again_under_other_keys_names_its_card_by_number()
     swiped = sold(shop, drawn("stripe"), 5000)
     shop.rules.add("next 4 on refund ignore")
     supervised(shop, "7", ("原参考号", swiped["reference"] + " ENTER"), ("确认退货", "ENTER"), ("请输入金额", "2000 ENTER"),
-               ("刷卡", drawn("stripe")), ("结果未知 勿再退货", "ENTER"))  # fmt: skip
+               ("刷卡", drawn("stripe")), ("结果未知 自动重发", "ENTER"))  # fmt: skip
     told = [fields for mti, fields in shop.told if mti == "0220"]
     assert {2 in fields for fields in told} == {False} and len({fields[35] for fields in told}) == 1
     new_keys(shop)
