@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from drivers.key_box import KeyBox, first_records
 from drivers.key_file import KeyFile
+from drivers.key_slots import checked_rows
 from drivers.libcrypto import cleanse
 from drivers.passwords import COST
 from drivers.vault import Job, Vault
@@ -116,6 +117,28 @@ def fingerprints(folder: "str | os.PathLike", data: "Iterable[bytes]") -> "list[
     box = KeyBox(found, records, os.urandom, _never, _never)
     try:
         return [box.fingerprint(one) for one in data]
+    finally:
+        box.forget()
+
+
+def load_keys(folder: "str | os.PathLike", keys: "list[tuple[str, bytes | str, bytes]]") -> None:
+    """What `Vault.load_keys` does, for a device that is switched off. Raises Refused: then the old keys are kept; OSError,
+    CryptoError."""
+    file = KeyFile(folder, os.urandom)
+    found, records = file.read()
+    box = KeyBox(found, records, os.urandom, file.write, _never)
+    try:
+        box.load_keys(checked_rows(keys))
+    finally:
+        box.forget()
+
+
+def check_value(folder: "str | os.PathLike", slot: str) -> "bytes | None":
+    """What `Vault.check_value` would say. Raises OSError, CryptoError."""
+    found, records = KeyFile(folder, os.urandom).read()
+    box = KeyBox(found, records, os.urandom, _never, _never)
+    try:
+        return box.check_value(slot)
     finally:
         box.forget()
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import secrets
 import sqlite3
@@ -36,8 +37,10 @@ from drivers import board as boards
 from drivers import picture
 from drivers.libcrypto import CryptoError
 from drivers.provisioning import ProvisioningError
+from drivers.store import SqliteStore
 from drivers.wires_emulated import VARIABLE
 from emulator import eyes
+from emulator.acquirer.certificates import CertificateError
 from emulator.assemble import Chips
 from emulator.cards.shelf import ShelfError
 from emulator.changes import Changes
@@ -54,6 +57,7 @@ from emulator.snapshot import SECTIONS, snapshot
 from emulator.sounds import Sound
 from emulator.town import Books, Town
 from emulator.wires import Wires
+from firmware import parameters
 from firmware.ports import StoreError
 
 __all__ = ["CRASHED", "FAULTS", "OFF", "OFF_S", "ON", "SECTIONS", "Busy", "Device", "Seen", "Sound", "Unusable"]
@@ -78,6 +82,7 @@ class Device:
     log              told every entry of the live log: (entry)
     acquirer_port    where the acquirer listens; 0: where it did before, or anywhere
     fast             nothing takes the time that it takes in the world (printing)
+    tls              whether the line to the acquirer has TLS, in a new folder; in another it is as it was
     command          the firmware, instead of `python -m firmware --board emulator --data <folder>/terminal`
 
     Raises Busy when another emulator uses the folder, Unusable when what is in it is damaged.
@@ -90,6 +95,7 @@ class Device:
         log: Callable[[Entry], None] | None = None,
         acquirer_port: int = 0,
         fast: bool = False,
+        tls: bool = False,
         command: list[str] | None = None,
     ) -> None:
         self.folder = Path(folder)
@@ -109,7 +115,7 @@ class Device:
         eyes.learn(self.board.parts["display"]["size"])
         with contextlib.ExitStack() as made:
             made.enter_context(_taken(bench / "lock"))
-            self.town: Town = self._make_town(bench, acquirer_port)
+            self.town: Town = self._make_town(bench, acquirer_port, tls)
             made.callback(self.town.close)
             self.radio: Radio = self._make_radio(bench)
             self.wires = Wires(bench / "wires", self._heard)
@@ -139,10 +145,12 @@ class Device:
 
     # -- the bench
 
-    def _make_town(self, bench: Path, port: int) -> Town:
+    def _make_town(self, bench: Path, port: int, tls: bool) -> Town:
         try:
-            return Town(bench, self.terminal_folder, port, self._heard)
-        except (ShelfError, ProvisioningError, CryptoError, StoreError, sqlite3.DatabaseError, OSError) as error:
+            return Town(bench, self.terminal_folder, port, self._heard, tls)
+        except (
+            ShelfError, ProvisioningError, CertificateError, CryptoError, StoreError, sqlite3.DatabaseError, OSError
+        ) as error:  # fmt: skip
             raise Unusable(f"{self.folder}: {error}") from error
 
     def _make_radio(self, bench: Path) -> Radio:
@@ -155,6 +163,9 @@ class Device:
 
     def _heard(self, kind: str, text: str) -> None:
         """What a chip or the acquirer tells of itself."""
+        if kind in ("rules", "faults"):
+            self.changes.touch(kind)
+            return
         if kind == "card":
             self.changes.touch("cards")  # one may have left by itself
             self._tape.look()
@@ -216,11 +227,16 @@ class Device:
 
     def keys(self, text: str) -> None:
         """Types: "01 ENTER 0000 ENTER" (`hands.py`). Returns when the last key is up again."""
-        self._type(keys_of(text, self._pin))
+        self._type(keys_of(text, self._pin, self._face))
 
     def _pin(self, name: str) -> str:
         """The PIN of a card, or of the SIM."""
         return self.radio.card.pin if name == "sim" else self.town.pin(name)
+
+    def _face(self, name: str) -> tuple[str, str]:
+        """What stands on a card: its number, month and year of its expiry."""
+        card = self.town.shelf.card(name)
+        return card.pan, card.expiry[2:] + card.expiry[:2]
 
     def _type(self, keys: list[str]) -> None:
         self._log.add("key", "1 key" if len(keys) == 1 else f"{len(keys)} keys")
@@ -303,6 +319,17 @@ class Device:
         """What the host does to messages (`emulator/acquirer/rules.py`). ValueError says what is wrong with it."""
         self.town.rule(text)
         self.changes.touch("rules")
+
+    def parameter(self, name: str, value: str) -> None:
+        """Sets a parameter, as a technician does it while the device is off. value: JSON. ValueError says what is wrong."""
+        if self.power == ON:
+            raise ValueError("parameters are set while the device is off")
+        checked = parameters.check(name, json.loads(value))
+        store = SqliteStore(None, {}, self.terminal_folder)
+        try:
+            store.commit([("parameters", name, json.dumps(checked).encode(), None)])
+        finally:
+            store.close()
 
     def tear(self) -> str:
         """Tears the paper off; returns what is printed on the piece."""

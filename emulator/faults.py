@@ -10,6 +10,9 @@ FAULTS = (
     ("hot", "printer", "too_hot"),
     ("printer-silent", "printer", "silent"),
     ("line-down", "line", "down"),
+    ("tls-wrong-name", "line", "wrong_name"),
+    ("tls-expired", "line", "expired"),
+    ("tls-self-made", "line", "self_made"),
     ("reader-silent", "contactless", "silent"),
     ("chip-gone", "chip", "silent"),
     ("stripe-gone", "stripe", "silent"),
@@ -39,5 +42,5 @@ class Faults:
 
     @property
     def now(self) -> dict[str, bool]:
-        """Which are on."""
-        return dict(self._on)
+        """Which are on. A switch that somebody else has moved is where it is."""
+        return {name: bool(getattr(self._parts.get(part), attribute, self._on[name])) for name, part, attribute in FAULTS}

@@ -5,6 +5,7 @@
     "0000"          0 0 0 0
     ". 确认"        00 ENTER
     "PIN:debit"     the PIN of that card, as its holder knows it
+    "CARD:debit"    its number, and "EXPIRY:debit" month and year, as they stand on it
 
 Digits are typed one by one; the key 00 is "." or "*", as on the page's keyboard. Names are those of
 `firmware.events.KEYS`, or the Chinese words on the keys.
@@ -41,8 +42,8 @@ NAMES = {name: name for name in KEYS if not name.isdigit()} | {
 }  # fmt: skip
 
 
-def keys_of(text: str, pin: Callable[[str], str]) -> list[str]:
-    """The keys to press, in order; pin(card) is asked for a card's PIN.
+def keys_of(text: str, pin: Callable[[str], str], face: Callable[[str], tuple[str, str]] | None = None) -> list[str]:
+    """The keys to press, in order; pin(card) is asked for a card's PIN, face(card) for what stands on it: number, MMYY.
 
     ValueError names the word that is no key, unless it might be digits of a secret.
     """
@@ -53,6 +54,10 @@ def keys_of(text: str, pin: Callable[[str], str]) -> list[str]:
             keys.append(name)
         elif word[:4].upper() == "PIN:":
             keys.extend(pin(word[4:]))
+        elif face and word[:5].upper() == "CARD:":
+            keys.extend(face(word[5:])[0])
+        elif face and word[:7].upper() == "EXPIRY:":
+            keys.extend(face(word[7:])[1])
         elif all(letter in DIGITS for letter in word):
             keys.extend(word)
         else:

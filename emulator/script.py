@@ -16,7 +16,7 @@ nothing is slept for except `wait N ms`. Text matches anywhere on the screen or 
 broken into lines. A step that fails ends the script: `Failed` names file, line and step and shows the screen.
 
     keys           digits are typed one by one, `.` is the key 00, names are those of the keys (ENTER CANCEL ...),
-                   `PIN:debit` is the PIN of that card
+                   `PIN:debit` is the PIN of that card, `CARD:debit` its number, `EXPIRY:debit` its month and year
     fault NAME     paper-out, cover-open, hot, printer-silent, line-down, reader-silent, chip-gone, stripe-gone,
                    display-gone, low-paper, modem-gone, modem-silent, modem-noise, modem-storm
     swipe NAME     through the groove; `badly`: so that nothing of it can be read
@@ -26,8 +26,9 @@ broken into lines. A step that fails ends the script: `Failed` names file, line 
     sim NAME       out, in; asks (wants its PIN, 1234, which is typed as `PIN:sim`), free; frozen, thawed
     network NAME   denied, admitted (registration); no-data, data; open (both); time-right, time-wrong, time-absent
     modem NAME     gone (with its port), silent, noise, storm (unsolicited lines without end), back (all is well)
-    sms TEXT       a short message to the terminal; `expect sms`: one that it sent
+    sms TEXT       a short message to the terminal
     expect modem   a word of its registration (home, roaming, searching, denied, off), or online: it has an address
+    parameter N V  sets a parameter while the device is off, as a technician would: `parameter module.tip true`
     stop at POINT  the power goes when the firmware reaches this named point (`drivers/wires.py`)
     record X.json  the card that is inserted or tapped next is taken down until it leaves: beside the script, or in the
                    folder of the recording (`--record`). Masked, unless one of the emulator's own test authorities
@@ -153,6 +154,9 @@ class Player:
     def rule(self, text: str) -> None:
         self.device.rule(text)
 
+    def parameter(self, name: str, value: str) -> None:
+        self.device.parameter(name, value)
+
     def signal(self, percent: str) -> None:
         self.device.signal(int(percent))
 
@@ -177,12 +181,6 @@ class Player:
 
     def sms(self, text: str) -> None:
         self.device.sms(text)
-
-    def expect_sms(self, text: str) -> None:
-        def came() -> bool:
-            return any(message.sent and text in message.text for message in self.device.radio.messages)
-
-        self._need(self.device.until(came, self.patience_s), "the terminal sent no such message")
 
     def expect_modem(self, what: str) -> None:
         def seen() -> tuple[str, str]:
@@ -281,13 +279,13 @@ FORMS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("fault NAME off", Player.mend),
     ("fault NAME", Player.fault),
     ("rule TEXT", Player.rule),
+    ("parameter NAME TEXT", Player.parameter),
     ("signal N", Player.signal),
     ("tower NAME", Player.tower),
     ("sim NAME", Player.sim),
     ("network NAME", Player.network),
     ("modem NAME", Player.modem),
     ("sms TEXT", Player.sms),
-    ("expect sms TEXT", Player.expect_sms),
     ("expect modem NAME", Player.expect_modem),
     ("tear", Player.tear),
     ("expect screen TEXT", Player.expect_screen),

@@ -244,7 +244,7 @@ def main(arguments) -> int:
         print("text needs a terminal; without one: python -m emulator script FILE", file=sys.stderr)
         return 2
     try:
-        device = Device(arguments.folder)
+        device = Device(arguments.folder, tls=True)
     except Unusable as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,11 +5,13 @@ At the first start a device is made as a technician makes one (`drivers/provisio
 the device second, so that a start cut short in between is simply done again. Cards and their PKI are made at the same
 time (`cards/shelf.py`). Nothing is the same on two desks.
 
-The acquirer listens on loopback, at the same port each time if it can; the device's parameter follows where not.
+The acquirer listens on loopback, at the same port each time if it can; the device's parameter follows where not. A line with
+TLS has a test authority of its own (`acquirer/certificates.py`), which the device is told to trust and nobody else is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -33,9 +35,11 @@ from drivers.provisioning import (
 from drivers.store import SqliteStore
 from emulator import showcase
 from emulator.acquirer.books import Books as Ledger
-from emulator.acquirer.core import Acquirer
+from emulator.acquirer.certificates import GOOD, CertificateError, Certificates
 from emulator.acquirer.rules import Rules
 from emulator.acquirer.server import Server
+from emulator.acquirer.watch import Watched
+from emulator.acquirer.web import Desk, Page
 from emulator.cards import shelf
 from firmware.emv import parameter_file
 from firmware.emv.tags import mask_digits
@@ -72,28 +76,53 @@ class Books(NamedTuple):
     postings: list[dict[str, Any]]
 
 
+class _Shown:
+    """A switch: while it is on, the acquirer shows this certificate. One is on at a time, at most."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, town: Town, owner: type) -> bool:
+        return town.certificate == self._name
+
+    def __set__(self, town: Town, on: bool) -> None:
+        if on:
+            town.certificate = self._name
+        elif town.certificate == self._name:
+            town.certificate = GOOD
+
+
 class Town:
     """The world of one device. `down` cuts the line to the acquirer.
 
     folder      where it is kept: the cards, the acquirer's books, who the device is
     terminal    the device's own folder, provisioned when it is not
     port        where the acquirer listens; 0: where it did before, or anywhere
-    log         told (kind, text): the acquirer's messages, decoded and masked
+    log         told (kind, text): the acquirer's messages, decoded and masked; "rules", "faults" when somebody at the
+                acquirer's page has changed them
+    tls         whether the line of a new device has TLS; one that is there keeps what it has
     """
 
-    def __init__(self, folder: Path, terminal: Path, port: int, log: Callable[[str, str], None]) -> None:
+    wrong_name, expired, self_made = _Shown("wrong-name"), _Shown("expired"), _Shown("self-made")
+
+    def __init__(
+        self, folder: Path, terminal: Path, port: int, log: Callable[[str, str], None], tls: bool = False
+    ) -> None:  # fmt: skip
         self._folder = folder
         self._log = log
+        self._page: Page | None = None
         self.shelf = shelf.load(folder / "cards")
         self.ledger = Ledger(folder / "acquirer.db")
         self.ledger.add_cards(self.shelf.records())
-        self.acquirer = Acquirer(self.ledger, Rules(), verify=self.shelf.verify, log=log)
-        self._server = self._listen(port)
+        self.acquirer = Watched(self.ledger, Rules(), verify=self.shelf.verify, log=log)
         self._papers = self._read_papers()
-        if not is_provisioned(terminal):
+        known = is_provisioned(terminal)
+        self._certificates = self._make_certificates(bool(self._papers.get("authority")) if known else tls, known)
+        self._server = self._listen(port)
+        if not known:
             self._make_terminal(terminal)
         else:
-            self._tell_port(terminal)
+            self._tell_line(terminal)
             self._tell_cards(terminal)
 
     @property
@@ -112,15 +141,59 @@ class Town:
     @down.setter
     def down(self, cut: bool) -> None:
         self._server.down = cut
+        self.acquirer.changes.touch("line")
+
+    @property
+    def tls(self) -> bool:
+        """Whether the line to the acquirer has TLS."""
+        return self._server.tls
+
+    @property
+    def certificate(self) -> str:
+        """What the acquirer shows, one of `certificates.KINDS`; "" without TLS."""
+        return self._server.certificate
+
+    @certificate.setter
+    def certificate(self, name: str) -> None:
+        """Raises ValueError for a name that there is not, and without TLS."""
+        try:
+            self._server.certificate = name
+        except CertificateError as error:
+            raise ValueError(str(error)) from error
+        self.acquirer.changes.touch("line")
+
+    def open_page(self, port: int = 0) -> str:
+        """Serves the acquirer's own page until the town is closed; its address. Another port when this one is taken."""
+        if self._page is None:
+            names = {card.pan: f"{card.title} {card.name}" for card in self.shelf.bank_cards()}
+            desk = Desk(self.acquirer, self._server, names, self.rule, self._changed)
+            try:
+                self._page = Page(desk, port)
+            except (OSError, OverflowError):
+                self._page = Page(desk, 0)
+            self._page.start()
+        return self._page.address
+
+    def _changed(self, section: str) -> None:
+        self._log("faults" if section == "line" else section, "changed at the acquirer")
+
+    def _make_certificates(self, tls: bool, known: bool) -> Certificates | None:
+        try:
+            return Certificates(self._folder / "tls") if tls else None
+        except CertificateError as error:
+            if known:
+                raise
+            self._log("power", f"the line to the acquirer has no TLS: {error}")
+            return None
 
     def _listen(self, port: int) -> Server:
-        before = self._read_papers().get("port", 0)
+        before = self._papers.get("port", 0)
         try:
-            return Server(self.acquirer, port or before).start()
+            return Server(self.acquirer, port or before, certificates=self._certificates).start()
         except OSError:
             if port:
                 raise
-            return Server(self.acquirer, 0).start()
+            return Server(self.acquirer, 0, certificates=self._certificates).start()
 
     # -- the owner's papers
 
@@ -141,7 +214,7 @@ class Town:
         self._papers = {
             "terminal.number": "".join(secrets.choice("0123456789") for _ in range(8)),
             "merchant.number": "8983100" + "5311" + "".join(secrets.choice("0123456789") for _ in range(4)),
-            "port": self.port,
+            **self._line(),
         }
         components = [bytearray(os.urandom(COMPONENT_BYTES)) for _ in range(2)]
         master = combine(components)
@@ -154,7 +227,8 @@ class Town:
                 "merchant.name": MERCHANT_NAME,
                 "host.address": "127.0.0.1",
                 "host.port": self.port,
-                "host.tls": False,
+                "host.tls": self.tls,
+                "host.authority": self._authority,
             }
             cards, listed = self._card_data()
             summary = provision(terminal, settings, components, cards=cards, exceptions=listed)
@@ -179,20 +253,31 @@ class Town:
             return
         self._log("power", "the device was told which cards it takes")
 
-    def _tell_port(self, terminal: Path) -> None:
-        """The acquirer could not have its old port: the device is told the new one, as a technician would."""
-        if self._papers.get("port") == self.port:
+    @property
+    def _authority(self) -> str:
+        return self._certificates.authority if self._certificates else ""
+
+    def _line(self) -> dict[str, Any]:
+        """What the device has been told of the line, for the papers."""
+        mark = hashlib.sha256(self._authority.encode()).hexdigest() if self._authority else ""
+        return {"port": self.port, "authority": mark}
+
+    def _tell_line(self, terminal: Path) -> None:
+        """The acquirer could not have its old port, or has another authority: the device is told, as a technician would."""
+        line = self._line()
+        if all(self._papers.get(name, "") == value for name, value in line.items()):
             return
+        told = {"host.port": self.port, "host.authority": self._authority}
         try:
             store = SqliteStore(None, {}, terminal)
             try:
-                store.commit([(PARAMETERS, "host.port", b"%d" % self.port, None)])
+                store.commit([(PARAMETERS, name, json.dumps(value).encode(), None) for name, value in told.items()])
             finally:
                 store.close()
         except StoreError as error:
-            self._log("power", f"the device could not be told the acquirer's port: {error}")
+            self._log("power", f"the device could not be told where the acquirer is: {error}")
             return
-        self._papers["port"] = self.port
+        self._papers |= line
         self._write_papers()
 
     # -- cards
@@ -228,7 +313,12 @@ class Town:
 
     def rule(self, text: str) -> None:
         """A rule of `acquirer/rules.py`, "remove RULE", or "clear". `card NAME` may name a card of the shelf."""
-        words = text.split()
+        try:
+            self._rule(text.split())
+        finally:
+            self.acquirer.changes.touch("rules")
+
+    def _rule(self, words: list[str]) -> None:
         if words == ["clear"]:
             self.acquirer.rules.clear()
             return
@@ -261,5 +351,8 @@ class Town:
         return Books(approved, balances, postings)
 
     def close(self) -> None:
+        self.acquirer.changes.close()
+        if self._page:
+            self._page.close()
         self._server.close()
         self.ledger.close()

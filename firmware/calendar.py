@@ -60,10 +60,10 @@ def parse_stamp(text: str) -> "Date":
     return when
 
 
-def is_day(mmdd: str) -> bool:
-    """Whether MMDD is a day that some year has."""
+def is_day(mmdd: str, hhmmss: str = "000000") -> bool:
+    """Whether MMDD is a day that some year has, and hhmmss a time of day."""
     try:
-        parse_stamp("2000" + mmdd + "000000")
+        parse_stamp("2000" + mmdd + hhmmss)
     except ValueError:
         return False
     return True
@@ -101,7 +101,7 @@ class Calendar:
 
     @property
     def trusted(self) -> bool:
-        """False until a host has set the clock, and while it is behind the last date written to the ledger."""
+        """False until a host or the network has set the clock, and while it is behind the last date written to the ledger."""
         return self.confirmed and self._clock.utc_s() + self._zone_s + self.offset_s >= self.floor_s
 
     def used(self, seconds: int) -> None:
@@ -112,6 +112,11 @@ class Calendar:
         """The board's clock was set by somebody: keep our time where it was, and trust it less."""
         self.offset_s -= ms // 1000
         self.confirmed = False
+
+    def set_by_network(self, utc_s: int) -> None:
+        """Seconds since 1970-01-01 UTC as the mobile network tells them: they count until a host says otherwise."""
+        self.offset_s = utc_s - self._clock.utc_s()
+        self.confirmed = True
 
     def set_by_host(self, mmdd: str, hhmmss: str) -> None:
         """F13 and F12 of a reply; the year is the nearest to what we believe. ValueError when they are no date."""

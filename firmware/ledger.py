@@ -134,7 +134,7 @@ def _count(totals: "Totals", record: "Record", sign: int) -> None:
 
 def refund_key(record: "Record") -> str:
     """What its refunds are kept by: the reference number, or where the host gave none batch and trace."""
-    return record.get("reference") or record["batch"] + record["trace"]
+    return record.get("reference") or record["batch"] + "-" + record["trace"]
 
 
 def _row_of(record: "Record") -> "Any":
@@ -402,6 +402,10 @@ class Ledger:
         return [("references", record["reference"], _key(record["id"]).encode(), None)]
 
     # -- notices
+    def is_owed(self, record: "Record") -> bool:
+        """Whether the host has still to hear of it, or of what has changed its total."""
+        return bool(record.get("owed") or self.stands(record).get("owed"))
+
     def _notice(self, record: "Record", what: str, code: str = "", index: str = "open") -> "Row":
         value = {"record": record["id"], "what": what, "code": code}
         return ("notices", _key(record["id"]) + what, json.dumps(value).encode(), index)

@@ -39,6 +39,7 @@ from firmware.events import (
     GLOBAL,
     KEY,
     LOW_POWER,
+    NETWORK,
     PART,
     SMS,
     STOP,
@@ -213,6 +214,8 @@ class Machine:
             self._guard(self.state.on_part, part, state)
         elif event.name in GLOBAL:
             self._guard(self._global, event)
+        elif event.name == NETWORK:
+            self._guard(self.terminal.network_changed)
         elif event.name == SMS:
             self._guard(self.terminal.sms_came, event.value)
         else:

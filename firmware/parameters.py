@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from firmware.ports import Row, Store
 
+REFUSED_REASONS = ("06", "96")  # of a reversal that the host has refused: sources differ (host.md §6, 2)
 MAC_METHODS = ("unionpay", "unionpay-binary", "x9.9", "x9.19", "cmac", "cbc", "dukpt-x9.19", "dukpt-cmac")
 KEY_KINDS = ("001", "003", "004", "005", "006")  # single, double, with a track key; the last two the same under SM4
 PIN_FORMS = ("0", "0-without-pan", "3", "4", "dukpt-0", "dukpt-4")
@@ -127,6 +128,7 @@ TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     "tip.percent": ("number", 10, 0, 100),  # a tip is at most so much of the sale
     "instalment.periods": ("table", [3, 6, 12, 24], lambda value: periods(value), None),
     "instalment.project": ("text", "", 0, 30),
+    "offline.limit": ("number", 10, 1, 99),  # so many sales that the bank has not heard of, and no more without it
     "batch.limit": ("number", 500, 0, 5000),  # never more than a settlement can count, 999; 0: that
     # settlement
     "settle.time": ("table", "", lambda value: time_of_day(value), None),  # hhmm, by itself at that time of day; "": only by hand
@@ -158,6 +160,7 @@ TABLE: "dict[str, tuple[str, Any, Any, Any]]" = {
     # reversal
     "reversal.tries": ("number", 3, 1, 10),  # a host says how often it is sent again: 0 to 9
     "reversal.again_s": ("number", 60, 5, 3600),
+    "reversal.refused_reason": ("choice", "06", REFUSED_REASONS, None),  # F39 of one that is sent again after a refusal
     # slip
     "slip.copies": ("number", 2, 0, 3),
     "slip.next_copy_ms": ("number", 4000, 500, 60000),

@@ -79,9 +79,7 @@ def _refer(terminal: "Terminal", draft: "Draft", question: "ask.Refer") -> "Work
     return bool(draft.referral)
 
 
-def online_pin(
-    terminal: "Terminal", draft: "Draft", pan: str, slot: "ChipReader | None" = None
-) -> "Work[str | tuple[str, str]]":
+def online_pin(terminal: "Terminal", draft: "Draft", pan: str, slot: "ChipReader | None" = None) -> "Work[str | tuple[str, str]]":
     """A PIN for the issuer -> "typed" (the block is in the draft), "bypass", "cancel", or ("keys", why). Tells the number of
     digits. Keys must be there before the PIN is typed, since the block is made with them."""
     yield Tell("keys")
@@ -92,7 +90,7 @@ def online_pin(
         why = yield from session.sign_on_alone(terminal)
         if not why and dukpt:  # the key of this transaction; whatever else wants one goes first
             yield from resolve.resolve_all(terminal)
-            if draft.original is not None and draft.original.get("owed"):
+            if draft.original is not None and terminal.ledger.is_owed(draft.original):
                 yield from resolve.deliver(terminal)
             draft.pin_serial = yield from session.next_serial(terminal)
             why = "" if draft.pin_serial is not None else "no-key"

@@ -125,6 +125,8 @@ class Terminal:
         self._session_open = False
         self._resolving = False
         self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
+        self._between: Task | None = None  # the pause between two rounds
+        self._upload_asked = False  # the host wants what was approved without it before it goes on
         self._signing: Task | None = None  # the sign-on that goes on behind the pages
         self._keeping: Task | None = None  # what writes the locks down
         self._nightly: Nightly | None = None  # the settlement by the clock
@@ -240,6 +242,14 @@ class Terminal:
                 return name if name == "ethernet" else "%s %d" % (name, 4 if bars is None else bars)
         return "none"
 
+    def network_changed(self) -> None:
+        """The network has changed; it may know the time, which a board without a clock of its own does not. Raises
+        ports.StoreError."""
+        now_s = self.ports["modem"].network_time() if self.has("modem") else None
+        if now_s is not None and not self.calendar.confirmed:
+            self.calendar.set_by_network(now_s)
+            self.ledger.note(offset_s=self.calendar.offset_s, confirmed=True)
+
     def sms_came(self, message: "tuple[str, str, str]") -> None:
         """A text message came: sender, stamp or "", text. Kept, so that the merchant can read it. Raises ports.StoreError."""
         sender, stamp, text = message
@@ -309,7 +319,7 @@ class Terminal:
         unpredictable = self.ports["random"].random(4)
         chance = int.from_bytes(self.ports["random"].random(2), "big") % 99
         counter = self.ledger.next_trace()
-        kind, online = draft.row.emv_type, not draft.row.offline
+        kind, online = draft.row.emv_type, not draft.row.offline or self.offline_full()
         request = Request(draft.fen, stamp[2:8], stamp[8:], unpredictable, counter, kind, 0, chance, online)
         if self._torn is None:
             from firmware.emv.torn import Torn  # with the kernels, not before the first page
@@ -327,6 +337,10 @@ class Terminal:
             self.log("the store refuses: nothing is approved offline")
             return False
         return True
+
+    def offline_full(self) -> bool:
+        """Whether so much is owed to the host that nothing more is taken without it."""
+        return self.ledger.owed >= int(self.parameter("offline.limit"))
 
     def may_approve(self, fen: int) -> bool:
         """Whether some card may approve this amount with the terminal alone, before anybody has tried to reach the host."""
@@ -350,6 +364,10 @@ class Terminal:
 
         While a transaction is open it waits: that one resolves on its own way to the host.
         """
+        if self._upload_asked and self.draft is None:
+            self._upload_asked = False
+            self.tasks.cancel(self._between)
+            at_once, self._resolving = True, self._going_on(self._resolver)
         try:
             if self._resolving or not self._open() or self.vault.state != "ready":
                 return
@@ -363,6 +381,10 @@ class Terminal:
             self._resolver = self.tasks.start(resolve.resolve(self), self._resolved)
         else:
             self._resolved(None)
+
+    def upload_now(self) -> None:
+        """The host wants what was approved without it (code 79): the next round does not wait for its time."""
+        self._upload_asked = True
 
     def required(self, name: str) -> None:
         """The header of a reply asks for something (`frame.REQUIREMENTS`): kept, and done after the transaction."""
@@ -395,7 +417,7 @@ class Terminal:
 
     def _resolved(self, _result: object) -> None:
         if self._open():
-            self.tasks.start(self._later(self.parameter("reversal.again_s") * 1000), self._again)
+            self._between = self.tasks.start(self._later(self.parameter("reversal.again_s") * 1000), self._again)
         else:
             self._resolving = False
 

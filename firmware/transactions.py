@@ -114,7 +114,8 @@ VOID = Transaction(
 REFUND = Transaction(
     "refund", mti="0220", processing="200000", condition="00", kind="25",
     steps=(SUPERVISOR, REFERENCE, AMOUNT, CARD, LAST_FOUR, CONFIRM, AUTHORISE, SLIP),
-    sign=-1, unknown=REPEAT, kept=True, finds="reference", undoes=("sale", "moto", "instalment", "offline-sale", "complete", "complete-notice"),
+    sign=-1, unknown=REPEAT, kept=True, finds="reference",
+    undoes=("sale", "moto", "instalment", "offline-sale", "complete", "complete-notice"),
     names=("reference", "code", "dated", "organisation"), holds="refund", card="number", pin="never", with_card="refund.card",
     emv_type="20", module="module.refund", words="refund",
 )  # fmt: skip

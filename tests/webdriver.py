@@ -196,6 +196,19 @@ class Browser:
         mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
         self._ask("POST", "/actions", {"actions": [mouse]})
 
+    def slide(self, selector: str, start: float, end: float) -> None:
+        """Drags the handle of a slider by the mouse; start, end: from 0.0 at its left to 1.0 at its right."""
+        element = {ELEMENT: self.find(selector)}
+        width = self.run("return document.querySelector(arguments[0]).getBoundingClientRect().width", selector)
+        places = [round((place - 0.5) * width) for place in (start, (start + end) / 2, end)]
+        moves = [
+            {"type": "pointerMove", "duration": 60 if number else 0, "origin": element, "x": x, "y": 0}
+            for number, x in enumerate(places)
+        ]
+        steps = [moves[0], {"type": "pointerDown", "button": 0}, *moves[1:], {"type": "pointerUp", "button": 0}]
+        mouse = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": steps}
+        self._ask("POST", "/actions", {"actions": [mouse]})
+
     def text(self, selector: str) -> str:
         return self._ask("GET", f"/element/{self.find(selector)}/text")
 

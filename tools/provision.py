@@ -5,6 +5,7 @@ component (hexadecimal digits, nothing is shown), compares its check value with 
 then both confirm the check value of the whole. In a factory: --settings, two --component files of different people,
 --check-value. --cipher says what the keys are for: triple DES, AES or SM4. With --transport the device gets a transport key
 in the same way, under which other master keys can come from the host later (--transport-component, --transport-check-value).
+A device that was provisioned takes more keys from a TR-31 key block, --tr31 (`tools.key_block`).
 Which cards the device takes is in a file, --cards; without one it is the file that comes along.
 
     environment   KAIFU_TERMINAL_NUMBER for terminal.number, and so on; it goes before the file
@@ -30,6 +31,7 @@ from drivers.libcrypto import CryptoError, cleanse
 from drivers.provisioning import NEEDED, SETTINGS, ProvisioningError, combine, has_cards, provision
 from firmware.emv import parameter_file
 from firmware.ports import StoreCorrupt, StoreError
+from tools import key_block
 from tools.discreet import Parser, discreet
 
 DONE, WRONG, NOT_NOW, NOT_CONFIRMED, FAILED = 0, 2, 3, 4, 5
@@ -89,6 +91,10 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
     components: list[bytearray] = []
     carriers: list[bytearray] = []
     try:
+        if arguments.tr31:
+            slot, check = key_block.load(arguments.data, arguments.tr31, arguments.check_value)
+            say("密钥已装入 Key loaded: %s %s" % (slot, check.hex().upper()))
+            return DONE
         by_hand = not arguments.component
         if by_hand and ask_secret is getpass.getpass and not sys.stdin.isatty():
             raise _Stop(WRONG, "需要在终端上输入，或使用 --component / A terminal is needed to type on, or --component twice.")
@@ -113,6 +119,9 @@ def main(argv: "list[str]", ask=input, ask_secret=getpass.getpass, say=print, en
     except _Stop as stop:
         say(discreet(str(stop)))
         return stop.status
+    except key_block.BlockError as error:
+        say(discreet("密钥块 Key block: %s" % error))
+        return NOT_NOW if error.later else WRONG
     except ProvisioningError as error:
         status, text = REFUSALS[error.why]
         say(discreet(text.format(error.detail)))
@@ -151,6 +160,7 @@ def _arguments(argv):
     parser.add_argument("--cipher", choices=tuple(CIPHERS), default="tdes", help="of the keys; tdes if nothing is said")
     parser.add_argument("--component", metavar="FILE", action="append", help="hexadecimal digits, mode 0600; twice")
     parser.add_argument("--check-value", metavar="HEX", help="of the whole key, 8 digits; needed with --component")
+    parser.add_argument("--tr31", metavar="FILE", help="a key block for a provisioned device; nothing else changes")
     parser.add_argument("--transport", action="store_true", help="type a transport key, too")
     parser.add_argument("--transport-component", metavar="FILE", action="append", help="as --component; twice")
     parser.add_argument("--transport-check-value", metavar="HEX", help="of the whole transport key, 8 digits")

@@ -4,8 +4,7 @@
     005, 006  as 003 and 004, under SM4             999  a new master key, under the transport key
 
 Each key is enciphered under the key above it and followed by its check value. A new master key may also come as a TR-31 key
-block, or, of a type that no terminal of ours knows, diversified by terminal, trace and reference number. A terminal with DUKPT keys gets none: it
-signs on for the batch and the time.
+block, or of a type that is diversified first. A terminal with DUKPT keys gets none: it signs on for the batch and the time.
 
 Source: reference/host.md §4.
 """

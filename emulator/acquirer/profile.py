@@ -94,6 +94,8 @@ def of(entries: "dict[str, Any]") -> Profile:
             raise ProfileError("base_key: DUKPT needs one of 16 bytes for TDES, of 16, 24 or 32 for AES")
     if profile.pin_form != "0" and profile.suite != {"3": "tdes", "4": "aes"}[profile.pin_form]:
         raise ProfileError("pin_form: 3 is made with TDES, 4 with AES")
+    if profile.key_bytes == 32 and profile.suite != "aes":
+        raise ProfileError("key_bytes: 32 are of AES")
     if profile.master_reply == "tr31" and profile.suite == "sm4":
         raise ProfileError("master_reply: TR-31 has no SM4")
     return profile

@@ -51,8 +51,8 @@ class Heard:
         return Heard(self.number, self.at_s, self.way, self._mti, fields, self.note)
 
     def as_json(self) -> "dict[str, Any]":
-        """{"number", "at_ms": since 1970, "way", "note", "mti", "terminal", "trace", "code", "title": [Chinese, English],
-        "lines": every field, masked}."""
+        """{"number", "at_ms": since 1970, "way", "note"}, and of a message {"mti", "terminal", "trace", "amount_fen", "code",
+        "title": [Chinese, English], "lines": every field, masked}."""
         told: dict[str, Any] = {"number": self.number, "at_ms": round(self.at_s * 1000), "way": self.way, "note": self.note}
         if self._mti:
             fields = self._fields
@@ -61,6 +61,7 @@ class Heard:
                 "mti": self._mti,
                 "terminal": fields.get(41, ""),
                 "trace": fields.get(11, ""),
+                "amount_fen": int(fields[4]) if fields.get(4, "").isdigit() else None,
                 "code": self.code,
                 "title": list(self.title),
                 "lines": lines[1:],

@@ -254,7 +254,7 @@ def main(arguments) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
-        device = Device(arguments.folder)
+        device = Device(arguments.folder, tls=True)
     except Unusable as error:
         print(error, file=sys.stderr)
         return 1
@@ -265,9 +265,11 @@ def main(arguments) -> int:
             why = getattr(error, "strerror", None) or "0 to 65535 are ports"
             print(f"port {arguments.port} cannot be had ({why}); try --port 0", file=sys.stderr)
             return 1
+        server.links["/acquirer"] = device.town.open_page(arguments.port + 1 if arguments.port else 0)
         server.start()
         device.power_on()
         print(f"开付 Kaifu: {server.address}  (Ctrl-C ends it)", flush=True)
+        print(f"收单主机 its acquirer: {server.links['/acquirer']}", flush=True)
         if arguments.open:
             webbrowser.open(server.address)
         stop.wait()

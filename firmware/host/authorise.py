@@ -68,11 +68,14 @@ def authorise(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     yield Turn("host")
     result = yield from _online(terminal, draft)
     if draft.finish is not None:  # nobody has told the card yet
-        alone = result.status == "not-sent" and result.why in NOT_REACHED and draft.row.offline and terminal.can_keep()
+        alone = result.status == "not-sent" and result.why in NOT_REACHED and draft.row.offline
+        alone = alone and not terminal.offline_full() and terminal.can_keep()
         outcome = yield from conclude(draft, Reply(offline=alone))
         if outcome.status == APPROVED:
             return (yield from _offline(terminal, draft))
     draft.forget()
+    if codes.look_up(result.code).action == "upload":
+        terminal.upload_now()
     return result
 
 
@@ -167,11 +170,11 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         left = yield from resolve_all(terminal)
     if left and draft.row.kept and not draft.released:
         return Result("blocked")
-    if draft.original is not None and draft.original.get("owed"):
+    if draft.original is not None and ledger.is_owed(draft.original):
         if serial is None:
             yield from deliver(terminal)  # the host must have the sale before it can undo it
         draft.original = ledger.get(draft.original["id"]) or draft.original
-        if draft.original.get("owed"):
+        if ledger.is_owed(draft.original):
             return Result("not-sent", "", "owed")
     if draft.pin_block and serial is None and draft.pin_key != terminal.vault.check_value("pin"):
         return Result("not-sent", "", "rekeyed")  # a sign-on on the way here: the host could not read the PIN block
@@ -270,9 +273,7 @@ def _booked(terminal: "Terminal", draft: "Draft", record: "Record", answer: Answ
             if draft.row.unknown == REPEAT and codes.to_repeat(answer.code):
                 return _repeated(terminal, record, Result("repeating", answer.code, "later", record))
             stands = codes.approved(answer.code) or draft.row.unknown == REPEAT and answer.code in codes.UPLOADED_CODES
-            fen = int(answer.fields.get(4, "0"))
-            if stands and answer.code == messages.PARTIAL and 0 < fen < record["fen"]:
-                kept["asked_fen"], kept["fen"] = record["fen"], fen
+            kept.update(messages.in_part(record, answer.fields))
             if draft.finish is not None:
                 outcome = yield from conclude(draft, _reply_of(terminal, answer))
                 kept.update(messages.kept_of_chip(outcome, record.get("cryptogram", "")))

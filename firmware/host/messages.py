@@ -7,11 +7,12 @@ session when they travel (`session`). Source: host.md §2, §3, §6.
 import json
 from binascii import a2b_base64, b2a_base64, hexlify, unhexlify
 
-from firmware import schemes, verification
+from firmware import calendar, schemes, verification
 from firmware.emv import tlv
 from firmware.emv.ask import Reply
 from firmware.emv.outcome import CONTACTLESS_STRIPE, STRIPE
 from firmware.iso8583 import codes, unionpay
+from firmware.ledger import refund_key
 from firmware.money import masked
 from firmware.transactions import BY_NAME, ECHO, NOTICE, SALE, SCRIPT_RESULT, SIGN_OFF, SIGN_ON
 
@@ -46,7 +47,7 @@ def request(terminal: "Terminal", draft: "Draft", trace: str, tracks: "tuple[str
     fields[22] = draft.entry + ("1" if draft.pin_block else "2")
     fields[25] = condition(draft)
     fields[49] = unionpay.CURRENCY
-    fields[60] = _private60(row.kind, terminal.ledger.batch, draft.fallback, row is SALE and p("sale.partial"))
+    fields[60] = _private60(row.kind, terminal.ledger.batch, draft.fallback, _partial(terminal, draft))
     card = draft.card
     track2, track3 = tracks or ((card.track2, card.track3) if card is not None else ("", ""))
     if draft.entry != STRIPE or not track2:
@@ -78,6 +79,11 @@ def condition(draft: "Draft") -> str:
     if draft.row.same and original is not None:
         return BY_NAME[original["kind"]].condition
     return draft.row.condition
+
+
+def _partial(terminal: "Terminal", draft: "Draft") -> bool:
+    """Whether the bank may approve less than the amount."""
+    return draft.row is SALE and bool(terminal.parameter("sale.partial"))
 
 
 def _put_pin(fields: "Fields", block: bytes, where: str) -> None:
@@ -138,10 +144,10 @@ def _named(row: "Transaction", undoes: "dict[str, str]") -> "Fields":
     fields: Fields = {}
     for what in row.names if undoes else ():
         if what == "reference":
-            fields[37] = undoes["reference"] or "000000000000"
+            fields[37] = _spaced(undoes["reference"] or "000000000000", 12)
         elif what == "code":
             if undoes["authorisation"]:
-                fields[38] = undoes["authorisation"]
+                fields[38] = _spaced(undoes["authorisation"], 6)
         elif what == "original":
             fields[61] = unionpay.original(undoes["batch"], undoes["trace"])
         elif what == "dated":
@@ -151,6 +157,11 @@ def _named(row: "Transaction", undoes: "dict[str, str]") -> "Fields":
         elif what == "organisation":
             fields[63] = (undoes.get("scheme") or "000").encode()
     return fields
+
+
+def _spaced(text: str, size: int) -> str:
+    """A number of the host as it was before `kept_of_reply` took its spaces away."""
+    return text + " " * (size - len(text))
 
 
 def _private60(kind: str, batch: str, fallback: object, partial: bool = False) -> str:
@@ -195,6 +206,8 @@ def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who:
         kept["authorisation"] = draft.code  # what the bank said by telephone
     if draft.fallback:
         kept["fallback"] = True
+    if _partial(terminal, draft):
+        kept["partial"] = True
     if card is not None:
         kept["sequence"] = card.sequence
         kept["signature"] = card.signature or bool(card.tags.get(0x95, bytes(5))[2] & NOT_VERIFIED)
@@ -278,13 +291,15 @@ def reversal(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "
     """0400 for a record: the request's fields without tracks, PIN and F37, the same trace number (host.md §6, 3)."""
     row = BY_NAME[record["kind"]]
     fields = _of_record(terminal, record, pan, expiry)
+    fields[4] = unionpay.amount(record.get("asked_fen") or record["fen"])
     fields[11] = record["trace"]
     fields[60] = _private60(row.kind, record["batch"], record.get("fallback"), record.get("partial", False))
-    if row.processing == TAKES_BACK:
-        fields.update(_named(row, record.get("undoes", {})))
+    named = _named(row, record.get("undoes", {}))
+    fields.update({number: named[number] for number in named if number != 61 or row.processing == TAKES_BACK})
     chip = unhexlify(record.get("reversal55", ""))
     reason = record.get("reason", unionpay.REASON_NO_ANSWER)
-    return "0400", unionpay.reversal(fields, reason, record.get("authorisation", ""), chip)
+    code = record.get("authorisation", "")
+    return "0400", unionpay.reversal(fields, reason, _spaced(code, 6) if code else "", chip)
 
 
 TAKES_BACK = "200000"  # processing code of what undoes another
@@ -302,7 +317,7 @@ def message_of(terminal: "Terminal", record: "Record", pan: str, expiry: str) ->
         fields[60] = unionpay.financial(OFFLINE_CHIP, record["batch"], partial=False)
         return "0200", fields
     if record.get("authorisation"):
-        fields[38] = record["authorisation"]
+        fields[38] = _spaced(record["authorisation"], 6)
     kind = row.kind if row.unknown == NOTICE else OFFLINE_SALE
     fields[60] = unionpay.financial(kind, record["batch"], partial=False)
     fields[48] = "%012d" % record.get("tip_fen", 0)
@@ -314,9 +329,9 @@ def script_notice(terminal: "Terminal", record: "Record", pan: str, expiry: str,
     """0620: what became of the issuer's scripts in the transaction of this record. trace: a number of its own."""
     fields = _of_record(terminal, record, pan, expiry)
     fields[11] = trace
-    for field, name in ((37, "reference"), (38, "authorisation")):
+    for field, name, size in ((37, "reference", 12), (38, "authorisation", 6)):
         if record.get(name):
-            fields[field] = record[name]
+            fields[field] = _spaced(record[name], size)
     fields[55] = unhexlify(record["script55"])
     fields[60] = unionpay.management(record["batch"], SCRIPT_RESULT.code)
     fields[61] = unionpay.original(record["batch"], record["trace"])
@@ -386,33 +401,59 @@ def belongs(mti: str, sent: "Fields", reply_mti: str, reply: "Fields") -> bool:
 UNECHOED = ("0620", "0320")  # messages whose reply may leave the amount out
 NO_CODE = ("0500",)  # messages whose reply has no F39
 PARTIAL = "10"  # the bank has approved less than it was asked for
+IN_PART = ("10", "20", "22", "24", "25")  # F60.1 of what may be done in part; nothing is taken back in part, or told in part
 
 
 def mismatch(mti: str, sent: "Fields", reply: "Fields") -> int:
     """The first field of a reply that contradicts the request, 0 for none. Such a reply is no answer."""
     if 3 in sent and reply.get(3, sent[3]) != sent[3]:
         return 3
-    if 4 in sent and 4 in reply and reply[4] != sent[4] and not (reply.get(39) == PARTIAL and "0" * 12 < reply[4] < sent[4]):
-        return 4
+    if 4 in sent and 4 in reply and reply[4] != sent[4]:
+        less = reply.get(39) == PARTIAL and "0" * 12 < reply[4] < sent[4]
+        if not (less and mti != "0400" and sent.get(60, "")[:2] in IN_PART):
+            return 4
     if 4 in sent and 4 not in reply and mti not in UNECHOED:
         return 4
-    if 39 not in reply and mti not in NO_CODE:
+    if 39 not in reply and mti not in NO_CODE or not _is_code(reply.get(39, codes.APPROVED)):
         return 39
-    if codes.approved(reply.get(39, codes.APPROVED)) and reply.get(42) != sent[42]:
+    code = reply.get(39, codes.APPROVED)
+    settles = codes.approved(code) or code in codes.UPLOADED_CODES or mti == "0400" and code in codes.REVERSED_CODES
+    if settles and reply.get(42) != sent[42]:
         return 42
     return 0
 
 
-def kept_of_reply(terminal: "Terminal", reply: "Fields") -> "dict[str, str]":
-    """What the ledger and the slip need of a reply. F44 holds the issuer's name or number, then the acquirer's, 11 bytes each."""
+def _is_code(text: str) -> bool:
+    """Whether F39 says anything: two letters or digits. What it says else is no answer."""
+    return len(text) == 2 and all([c.isdigit() or c.isalpha() for c in text])
+
+
+def in_part(record: "Record", reply: "Fields") -> "dict[str, int]":
+    """What the ledger is told besides when the host has done a part of it: the amount, and what was asked for."""
+    fen = int(reply.get(4, "0"))
+    if reply.get(39) != PARTIAL or not 0 < fen < record["fen"]:
+        return {}
+    return {"asked_fen": record["fen"], "fen": fen}
+
+
+def _number(text: str) -> str:
+    """A number that the host gives, without the spaces behind it; "" for what nobody could read out or print."""
+    text = text.rstrip(" \0")
+    return text if all([" " <= c <= "~" for c in text]) else ""
+
+
+def kept_of_reply(terminal: "Terminal", reply: "Fields") -> "dict[str, Any]":
+    """What the ledger and the slip need of a reply. F44 holds the issuer's name or number, then the acquirer's, 11 bytes each.
+    A date that there is not is left out: our own takes its place."""
     names = reply.get(44, b"")
+    date, time = reply.get(13, ""), reply.get(12, "")
     decode = terminal.ports["text"].decode
     return {
         "code": reply.get(39, ""),
-        "reference": reply.get(37, "").strip(),
-        "authorisation": reply.get(38, "").strip(),
-        "host_date": reply.get(13, ""),
-        "host_time": reply.get(12, ""),
+        "reference": _number(reply.get(37, "")),
+        "authorisation": _number(reply.get(38, "")),
+        "host_date": date if calendar.is_day(date) else "",
+        "host_time": time if calendar.is_day(date, time) else "",
         "settled": reply.get(15, ""),
         "issuer": decode(names[:11]).strip(),
         "acquirer": decode(names[11:22]).strip(),

@@ -9,7 +9,7 @@ length to step over, so one unknown tag makes the rest unreadable: the whole blo
     21    1      flag       sign-off after settlement
     22    40     text       the merchant's name, GBK, spaces behind
     23    1      again      how often a message is sent again: tries less one
-    11 13-17 20 24-27       dial-up, key index, switches: no use for them here; kept, and told in the status
+    11 13-17 20 24-26       dial-up, key index, switches: no use for them here; kept, and told in the status
     80    -      fees       fee rates: number n2, then method n1 (1 debit 2 credit 3 foreign 4 wallet), rate in hundredths of a
                             percent n4, cap in fen n8 (0: none), for amounts up to n10 (0: all). Ours; no acquirer is known to
                             send it, and another layout is a row of the parameter `download.layout`
@@ -67,7 +67,7 @@ LAYOUT: "Layout" = {
     "24": (1, "kept", ""),
     "25": (1, "kept", ""),
     "26": (4, "kept", ""),
-    "27": (2, "kept", ""),
+    "27": (2, "number", "offline.limit"),
     "80": (0, "fees", "fees"),
 }
 # tag: (form, parameter)
@@ -279,7 +279,7 @@ STATUS = (
     ("21", "settle.sign_off", b""),
     ("23", "reversal.tries", b""),
     ("25", "", b"0"),
-    ("27", "", b"00"),
+    ("27", "offline.limit", b""),
 )
 
 

@@ -91,7 +91,7 @@ def deliver(terminal: "Terminal") -> "Work[int]":
                 if answer.sent and (what != OFFLINE or answer.why in UNUSED):
                     continue  # a host that is silent about results may still take money
                 break
-            taken = answer.code in codes.UPLOADED_CODES
+            taken = codes.approved(answer.code) or answer.code in codes.UPLOADED_CODES
             if not taken and codes.to_repeat(answer.code):
                 continue
             if not taken:
@@ -152,7 +152,7 @@ def reverse(terminal: "Terminal", record: "Record") -> "Work[bool]":
                 if answer.code in codes.REVERSED_CODES:
                     ledger.reversed_(record, messages.kept_of_reply(terminal, answer.fields))
                     return True
-                record["reason"] = unionpay.REASON_FAULT  # answered, but refused (host.md §6, 2)
+                record["reason"] = terminal.parameter("reversal.refused_reason")
             elif answer.why == "mac":
                 record["reason"] = unionpay.REASON_MAC
         ledger.tried(record)
@@ -189,6 +189,7 @@ def repeat(terminal: "Terminal", record: "Record") -> "Work[bool]":
             answer = yield from exchange(terminal, mti, fields, True)
             if answer.fields is not None and not codes.to_repeat(answer.code):
                 kept = messages.kept_of_reply(terminal, answer.fields)
+                kept.update(messages.in_part(record, answer.fields))
                 if codes.approved(answer.code) or answer.code in codes.UPLOADED_CODES:
                     ledger.approved(record, kept)
                 else:

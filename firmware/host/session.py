@@ -170,6 +170,7 @@ def _reply(terminal: "Terminal", ticket: int, mti: str, sent: "Fields", signed: 
     """Waits for the reply that belongs to what was sent -> Answer."""
     deframer = frame.Deframer(len(terminal.parameter("host.header")) // 2)
     until = terminal.now_ms() + terminal.parameter("host.reply_ms")
+    passed = 0
     while True:
         left = until - terminal.now_ms()
         if left <= 0:  # bytes that never stop are no answer either
@@ -185,7 +186,9 @@ def _reply(terminal: "Terminal", ticket: int, mti: str, sent: "Fields", signed: 
                     break
                 reply_mti, reply = terminal.codec.unpack(packet.body)
                 if not messages.belongs(mti, sent, reply_mti, reply):
-                    terminal.log("host: a reply of another message was passed over")
+                    if not passed:  # one line, however many come
+                        terminal.log("host: a reply of another message was passed over")
+                    passed += 1
                     continue
                 return (yield from _judge(terminal, packet, mti, sent, reply, signed))
         except (frame.FrameError, Iso8583Error) as error:

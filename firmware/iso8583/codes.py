@@ -24,7 +24,7 @@ Code = namedtuple("Code", ("code", "zh", "en", "action", "help"))
 APPROVED = "00"
 SIGN_ON_CODES = ("77", "99", "A0")
 REVERSED_CODES = ("00", "12", "25")  # with a valid MAC these end a reversal: undone, or nothing there to undo
-LATER = ("sign-on", "retry-later")  # actions that say nothing final about a message that is sent again
+LATER = ("sign-on", "retry-later", "upload")  # actions that say nothing final about a message that is sent again
 UPLOADED_CODES = ("00", "94")  # these end the upload of an offline transaction
 
 ISSUER, ACQUIRER, MERCHANT = "issuer", "acquirer", "merchant"

@@ -8,6 +8,7 @@ from firmware.states import (
     confirm,
     details,
     download,
+    keys,
     login,
     manage,
     menu,
@@ -25,7 +26,7 @@ from firmware.states import (
     trouble,
 )
 
-ALL = (
+ALL: "tuple[type[State], ...]" = (
     start.SelfTest, start.Unprovisioned, start.VaultTrouble, start.LastSale, start.SelfTestPage,
     login.Login, login.Password, login.LockedOut, login.OldPassword, login.NewPassword, login.Locked, login.Unlock,
     menu.Menu,
@@ -33,7 +34,7 @@ ALL = (
     card.TakeCard, card.CardTrouble, card.TypeLastFour, confirm.ConfirmAmount, pin.EnterPin, pin.PinLeftOut,
     online.Authorise, online.Blocked, step.Cancelled,
     result.Declined, result.NotSent, result.Reversed, result.Unresolved, result.Repeating, result.AskRest,
-    result.BatchFull, result.ReaderMissing, result.ShowBalance,
+    result.BatchFull, result.OfflineFull, result.ReaderMissing, result.ShowBalance,
     printing.PrintSlip, printing.PrintTrouble, printing.Approved, printing.NextCopy, printing.PrinterTrouble,
     supervisor.AskSupervisor, supervisor.Release,
     original.FindOriginal, original.TypeReference, original.TypeCode, original.TypeDate, original.PickOriginal,
@@ -47,6 +48,7 @@ ALL = (
     download.Download, download.ToDo, download.ChangeLog, download.PrintChanges, download.Announce, download.Fees,
     network.Doctor, network.Diagnosis, network.PrintReport, network.Network, network.TextMessages, network.SimPin,
     network.RestartModem,
+    keys.KeyStatus, keys.PickCipher, keys.TypeMaster, keys.FetchMaster, keys.KeyDone,
     common.Notice,
     trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,
 )  # fmt: skip

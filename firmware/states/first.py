@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from firmware.machine import State
     from firmware.terminal import Terminal
 
-STATES = (
+STATES: "tuple[type[State], ...]" = (
     start.SelfTest, start.Unprovisioned, start.VaultTrouble, start.LastSale,
     login.Login, login.Password, login.LockedOut,
     trouble.Fault, trouble.StoreTrouble, trouble.Tampered, trouble.Stopping, trouble.PowerLow,

@@ -8,7 +8,7 @@ from firmware.machine import State
 from firmware.reading import READERS
 from firmware.screens import Screen
 from firmware.slip import cells
-from firmware.states import download, manage, network, query, settle
+from firmware.states import download, keys, manage, network, query, settle
 from firmware.states.common import home
 from firmware.states.login import Locked, OldPassword
 from firmware.states.start import SelfTestPage
@@ -77,6 +77,12 @@ MENUS = {
         ("menu.language", (), manage.other_language),
         ("menu.manage", (), "manage"),
         ("menu.card_data", (), lambda t: manage.CardData()),
+        ("menu.keys", (), "keys"),
+    ),
+    "keys": (
+        ("keys.status", (), lambda t: keys.KeyStatus()),
+        ("keys.type", (), lambda t: keys.PickCipher()),
+        ("keys.fetch", ("link",), lambda t: keys.FetchMaster()),
     ),
     "query": (
         ("query.list", (), lambda t: query.Transactions()),
@@ -129,7 +135,7 @@ MENUS = {
 }
 SUBMENUS = {
     "preauth": "menu.preauth", "other": "menu.other", "query": "menu.query", "print": "menu.print", "manage": "menu.manage",
-    "net": "menu.net", "operators": "menu.operators", "download": "menu.download",
+    "net": "menu.net", "operators": "menu.operators", "download": "menu.download", "keys": "menu.keys",
 }  # fmt: skip
 MAIN = {"00": "supervisor", "99": "system"}
 
@@ -145,10 +151,11 @@ class Menu(State):
 
     leads_to = (
         "Menu", "Doctor", "Network", "TextMessages", "SimPin", "RestartModem", "EnterAmount", "AskSupervisor",
-        "FindOriginal", "TypeReference", "TypeCode", "PresentCard", "CardTrouble", "Blocked", "BatchFull", "ReaderMissing",
-        "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked", "OldPassword",
-        "Login", "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device", "CardData",
-        "Download", "ToDo", "ChangeLog", "Fees", "Announce", "AskSettle", "Settle", "SettleDone", "PrintSettlement",
+        "FindOriginal", "TypeReference", "TypeCode", "PresentCard", "CardTrouble", "Blocked", "BatchFull", "OfflineFull",
+        "ReaderMissing", "Transactions", "FindTransaction", "Totals", "PrintSlip", "Notice", "Working", "SignOff", "Locked",
+        "OldPassword", "Login", "SelfTestPage", "AddOperator", "RemoveOperator", "UnlockOperator", "OperatorList", "Device",
+        "CardData", "Download", "ToDo", "ChangeLog", "Fees", "Announce", "AskSettle", "Settle", "SettleDone",
+        "PrintSettlement", "KeyStatus", "PickCipher", "FetchMaster",
     )  # fmt: skip
 
     def __init__(self, name: str = "") -> None:

@@ -159,6 +159,13 @@ class BatchFull(Page):
         return self.terminal.make_state("AskSettle")
 
 
+class OfflineFull(Page):
+    """So much is owed to the bank that nothing more is stored before it has heard of some."""
+
+    def screen(self) -> Screen:
+        return Screen("batch.title", ("offline.full", "money.not_taken", "offline.do"), keys=OK, style="alert")
+
+
 class ReaderMissing(Page):
     """There is no reader now, and this kind of transaction wants a card."""
 

@@ -16,7 +16,7 @@ from firmware.states.online import Authorise, Blocked
 from firmware.states.original import FindOriginal, TypeCode, TypeReference
 from firmware.states.pin import EnterPin
 from firmware.states.printing import PrintSlip
-from firmware.states.result import BatchFull, ReaderMissing, ShowBalance
+from firmware.states.result import BatchFull, OfflineFull, ReaderMissing, ShowBalance
 from firmware.states.supervisor import AskSupervisor
 from firmware.transactions import (
     AMOUNT,
@@ -80,6 +80,8 @@ def begin(terminal: "Terminal", row: "Transaction") -> "State":
         limit = terminal.parameter("batch.limit") or COUNT_LIMIT
         if terminal.ledger.in_batch() >= min(limit, COUNT_LIMIT):  # a settlement cannot count further
             return BatchFull()
+    if row.unknown == NOTICE and terminal.offline_full():
+        return OfflineFull()
     terminal.draft = Draft(row)
     if row.unknown not in (NOTICE, FORGET) and terminal.ledger.unresolved():
         return Blocked()

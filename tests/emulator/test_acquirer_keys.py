@@ -404,6 +404,7 @@ def test_a_new_master_key_comes_under_the_transport_key_and_is_used_from_the_nex
         {"keys": "dukpt", "base_key": "00" * 24}, {"keys": "dukpt", "suite": "sm4", "base_key": "00" * 16}, {"ksn_field": 1},
         {"fields": {"62": "q...9"}}, {"fields": {"x": "n6"}}, {"fields": 1}, {"check_bytes": 5}, {"header_bytes": 3},
         {"tpdu": "x"}, {"limit_fen": -1}, {"limit_fen": True}, {"key_bytes": 8},
+        {"key_bytes": 32}, {"master_reply": "D"}, {"master_reply": "tr31", "suite": "sm4"},
     ],
 )  # fmt: skip
 def test_a_profile_that_cannot_be_is_refused_by_the_name_of_its_entry(entries):

@@ -8,6 +8,7 @@ from firmware import events, ports, tasks
 from firmware.draft import Draft
 from firmware.emv import ask
 from firmware.events import Event
+from firmware.host import keys
 from firmware.host.authorise import Result
 from firmware.host.messages import card_data
 from firmware.host.settle import Outcome
@@ -65,6 +66,8 @@ ANSWERS = {
     ("vault", "seal"): [("vault-done", b"sealed")],
     ("vault", "unseal"): [("vault-done", card_data("6225880000000000", "3012")), ("vault-done", b"\xff")],
     ("vault", "load_keys"): [("vault-done", None)],
+    ("vault", "enter_component"): [("secret-typed", 31), ("secret-ready", bytes(4)), ("secret-stopped", "cancel")],
+    ("vault", "install_master"): [("vault-done", bytes(4))],
     ("vault", "add_operator"): [("vault-done", None)],
     ("vault", "remove_operator"): [("vault-done", None)],
     ("link", "connect"): [("link-up", "ethernet"), ("link-step", ("tcp", 20))]
@@ -246,6 +249,7 @@ MAKE = {
     "SettleDone": _settled,
     "PrintSettlement": _settled,
     "AskPrint": _settled,
+    "KeyDone": lambda cls, w: cls(keys.Outcome("", "0123ABCD", "load")),
 }
 
 

@@ -22,12 +22,12 @@ def test_each_tag_becomes_the_value_of_its_parameter_and_the_others_are_kept():
     values, kept = pb.read(data, pb.LAYOUT, TEXT)
     assert values == {
         "host.reply_ms": 45_000, "module.tip": True, "tip.percent": 15, "settle.sign_off": True, "merchant.name": NAME,
-        "reversal.tries": 3,
+        "reversal.tries": 3, "offline.limit": 10,
     }  # fmt: skip
     assert (
         kept["26"] == "ff008001"
         and kept["14"] == b"95516".ljust(14).hex()
-        and set(kept) == {"11", "13", "14", "20", "24", "25", "26", "27"}
+        and set(kept) == {"11", "13", "14", "20", "24", "25", "26"}
     )
     for name, value in values.items():
         assert parameters.check(name, value) == value
@@ -92,11 +92,14 @@ def test_so_are_limits(wrong):
         parameters.check("download.limit_tags", wrong)
 
 
-DEFAULTS = {"host.reply_ms": 30_000, "module.tip": False, "tip.percent": 10, "settle.sign_off": False, "reversal.tries": 3}
+DEFAULTS = {
+    "host.reply_ms": 30_000, "module.tip": False, "tip.percent": 10, "settle.sign_off": False, "reversal.tries": 3,
+    "offline.limit": 10,
+}  # fmt: skip
 
 
 def test_the_status_is_that_of_the_standard_to_the_byte():
-    said = {"13": b"3", "14": b"02195516      ", "27": b"10"}
+    said = {"13": b"3", "14": b"02195516      "}
     data = pb.status(lambda name: DEFAULTS[name], said, 72, 999, 980, TEXT)
     assert data == (
         b"011021031041051" b"1160" b"1230" b"133" b"1402195516      " b"15              " b"16              "
@@ -106,10 +109,10 @@ def test_the_status_is_that_of_the_standard_to_the_byte():
 
 
 def test_numbers_that_outgrow_their_places_stay_at_the_largest():
-    large = dict(DEFAULTS, **{"tip.percent": 100, "host.reply_ms": 90_000, "reversal.tries": 10})
-    data = pb.status(lambda name: large[name], {"27": b"123"}, 100_000, 1_000_000, 1_000_000, TEXT)
-    assert b"1290" in data and b"1999" in data and b"239" in data and data.endswith(b"270051999999999999")
-    assert pb.status(lambda name: DEFAULTS[name], {}, 0, 0, 0, TEXT).endswith(b"51000000000000")
+    large = dict(DEFAULTS, **{"tip.percent": 100, "host.reply_ms": 90_000, "reversal.tries": 10, "offline.limit": 123})
+    data = pb.status(lambda name: large[name], {}, 100_000, 1_000_000, 1_000_000, TEXT)
+    assert b"1290" in data and b"1999" in data and b"239" in data and data.endswith(b"279951999999999999")
+    assert pb.status(lambda name: DEFAULTS[name], {}, 0, 0, 0, TEXT).endswith(b"271051000000000000")
 
 
 def test_the_black_list_comes_in_parts_that_count_on():

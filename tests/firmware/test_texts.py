@@ -10,11 +10,12 @@ from firmware import changes, chores, fees, ports, settlement, slip
 from firmware.emv import cvm
 from firmware.host import doctor
 from firmware.host import download as host_download
+from firmware.host import keys as host_keys
 from firmware.iso8583 import codes
 from firmware.screens import Screen
 from firmware.screens.text import en, zh
 from firmware.screens.texts import LANGUAGES, Texts
-from firmware.states import download, online, printing, settle, start
+from firmware.states import download, keys, online, printing, settle, start
 from firmware.transactions import TABLE
 
 FIRMWARE = Path(__file__).parents[2] / "firmware"
@@ -55,6 +56,10 @@ MADE = (
     + ["settle.%s.%s" % (what, paper) for what in ("ask", "paper") for paper in (settle.DETAILS, settle.FAILURES)]
     + ["settle.paper." + settle.TOTALS]
     + ["slip.%s_count" % name for name in ("unsent", "denied")]
+    + ["keys.slot." + slot for slot in keys.SLOTS]
+    + ["keys.hindered." + why for why, _ in host_keys.HINDRANCES]
+    + ["keys.why." + why for why in (*host_keys.WHY, "batch")]
+    + ["keys." + stage for stage in keys.FAR]
     + ["store." + kind for kind in ("StoreError", "StoreFull", "StoreReadOnly", "StoreCorrupt")]
 )
 
@@ -98,6 +103,12 @@ LONGEST = {
     "settle.step.upload": (1998, 1998),
     "settle.uploaded": (1998,),
     "settle.missing": (1998,),
+    "keys.row": ("MAK", "3DES 0123ABCD"),
+    "keys.who": ("99",),
+    "keys.count": (64, 64),
+    "keys.check": ("0123ABCD",),
+    "keys.typed": ("0123AB",),
+    "keys.new": ("0123ABCD",),
     "totals.line": ("撤销", 5000),
 }
 TITLES = ("declined.title", "query.one", "totals.title")

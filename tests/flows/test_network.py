@@ -124,3 +124,12 @@ def test_the_module_can_be_switched_off_and_on(counter):
 
 def test_the_state_of_the_network_is_on_two_pages(counter):
     counter.walk(*NET, ("2 网络状态", "2"), ("4G 已连", "DOWN"), ("信号", "CANCEL"), ("6 管理", None))
+
+
+def test_a_clock_that_nobody_has_set_is_set_by_the_mobile_network():
+    counter = Counter()
+    counter.modem.utc_s = 1_795_142_040 + 3_600
+    counter.link.down = "unreachable"
+    counter.log_in()
+    counter.until(lambda: counter.terminal.calendar.confirmed)
+    assert counter.terminal.calendar_stamp().startswith("2026112011")

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from drivers import dukpt, libcrypto, tr31
+from drivers import dukpt, tr31
 from emulator.world import MERCHANT, TERMINAL
 from firmware.host import session
 from tests.books import disagreements, openings
-from tests.flows.scenarios import PIN, SLIPS, Shop, swipe, tap
+from tests.flows.scenarios import CANTEEN, OUT, PIN, SLIPS, Shop, insert, swipe, tap
 from tests.flows.test_settlement import done, settle
 
 FEN = 100_001  # one fen above what needs no PIN
@@ -168,7 +168,13 @@ def sent(shop, mti, **wanted):
 def test_a_day_of_every_profile_ends_with_books_that_agree(profile):
     shop = day(profile.name)
     phases = [(record["kind"], record["phase"]) for record in shop.terminal.ledger.newest(100)][::-1]
-    assert phases == [("sale", "approved"), ("void", "approved"), ("sale", "reversed"), ("sale", "approved"), ("refund", "approved")]
+    assert phases == [
+        ("sale", "approved"),
+        ("void", "approved"),
+        ("sale", "reversed"),
+        ("sale", "approved"),
+        ("refund", "approved"),
+    ]
     assert disagreements(shop.terminal.ledger, shop.store, shop.bank, TERMINAL, MERCHANT, shop.before) == []
     codes = {fields[39] for mti, fields in shop.told if 39 in fields and mti[2:] != "00"}
     assert codes == {"00"}
@@ -192,7 +198,9 @@ def test_what_the_messages_carry_is_what_the_profile_says(profile):
         assert where not in sent(shop, "0800") or sent(shop, "0800")[where].startswith(b"Sequence No")
 
 
-@pytest.mark.parametrize("name", ["004 tracks enciphered", "005 PIN in F59", "AES", "DUKPT TDES", "F62 counted in halves, no header"])
+@pytest.mark.parametrize(
+    "name", ["004 tracks enciphered", "005 PIN in F59", "AES", "DUKPT TDES", "F62 counted in halves, no header"]
+)
 def test_the_day_is_settled_and_the_next_one_begins(name):
     day.cache_clear()
     shop = day(name)
@@ -315,6 +323,29 @@ def test_a_pin_that_the_holder_leaves_out_leaves_no_dukpt_key_behind():
     drawn("stripe")(shop)
     shop.walk(("密码: 取消", "ENTER"), ("将不带密码交易", "ENTER"), *SLIPS)
     assert sent(shop, "0200")[53][:3] == "061" and shop.books_agree()
+
+
+def test_a_sale_that_the_bank_has_not_heard_of_is_told_before_the_pin_of_its_void_is_typed():
+    shop = opened(BY_NAME["DUKPT TDES"], **CANTEEN)
+    shop.link.down = "unreachable"
+    shop.sale(1234)
+    insert("offline")(shop)
+    shop.walk(OUT, *SLIPS)
+    shop.link.down = None
+    supervised(shop, "2", ("原凭证号", shop.record()["trace"] + " ENTER"), ("确认撤销", "ENTER"), ("插卡", insert("offline")), PIN, OUT, *SLIPS)
+    kinds = [fields[60][:2] for mti, fields in shop.told if mti == "0200"]
+    assert kinds == ["36", "23"] and shop.books_agree()
+
+
+@pytest.mark.parametrize("name", ["DUKPT AES", "004 tracks enciphered", "006 CBC"])
+def test_a_chip_with_a_script_is_asked_and_its_results_are_told(name):
+    shop = opened(BY_NAME[name])
+    shop.rules.add("next on sale script pin-unblock")
+    shop.sale(1234)
+    insert("script")(shop)
+    shop.walk(PIN, OUT, *SLIPS)
+    shop.until(lambda: not shop.terminal.ledger.owed)
+    assert [mti for mti, _ in shop.told][-4:] == ["0200", "0210", "0620", "0630"] and shop.books_agree()
 
 
 def test_the_key_serial_number_stands_in_front_of_what_else_its_field_holds():

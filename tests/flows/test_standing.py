@@ -138,7 +138,7 @@ def test_a_sale_that_the_host_would_not_take_is_no_money_and_is_said():
     sold_offline(shop)
     shop.run(120_000)
     shop.type("BACK")
-    shop.until("有上送被拒")
+    shop.until("上送被拒")
     assert shop.terminal.ledger.totals() == {"sale": [0, 0]} and shop.books_agree()
     shop.walk(("6 管理", "4"), ("交易明细", "1"), ("12.34 拒", "1"), ("银行拒收", None))
     shop.plug()

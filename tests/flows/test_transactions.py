@@ -268,3 +268,17 @@ def test_a_partial_approval_asks_for_the_rest(shop):
     counter.walk(("部分批准 7.34", "ENTER"), ("请挥卡 7.34", tap("credit")), ("请撕下 7.34", "ENTER"), ("6 管理", None))
     assert "原请求金额:12.34" in counter.paper and counter.terminal.ledger.totals() == {"sale": [2, 1234]}
     assert counter.books_agree()
+
+
+def test_offline_sales_are_stored_up_to_a_number_and_then_the_bank_has_to_hear_of_them():
+    shop = Shop(EVERYTHING | {"offline.limit": 2})
+    shop.log_in()
+    shop.link.down = "unreachable"
+    offline_sale(shop, "100")
+    offline_sale(shop, "200")
+    shop.walk(("6 管理", "9"), ("离线结算", "1"), ("未上送笔数已满 未扣款 请联网", "ENTER"), ("6 管理", None))
+    shop.link.down = None
+    shop.settle()
+    offline_sale(shop, "300")
+    shop.settle()
+    assert shop.terminal.ledger.totals() == {"offline-sale": [3, 600]} and shop.books_agree()

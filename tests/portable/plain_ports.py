@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 
 from firmware import events
 from firmware.events import Event
-from firmware.iso8583 import frame, unionpay
+from firmware.iso8583 import batch, frame, unionpay
 from firmware.ports import StoreFull
 from firmware.states import first
 from firmware.terminal import Terminal
@@ -463,11 +463,15 @@ class Link:
             self.open.remove(ticket)
 
 
-class Host:
-    """Signs on, books, undoes.
+CODE = "612345"  # of every authorisation
 
-    books: trace -> fen of what stands; decline: the code of the next answer, or ""; issuer: field 55 of answers to a sale;
-    sale: the fields of the last sale that was asked for
+
+class Host:
+    """Signs on, books, undoes, settles, gives.
+
+    books: trace -> fen of what stands, below zero for a refund; held: fen that pre-authorisations hold; decline: the code of
+    the next answer, or ""; issuer: field 55 of answers to a sale; sale: the fields of the last sale that was asked for;
+    flag: what it thinks of the next totals; uploads: (F60.3, fields) of 0320; gives: F60.3 -> field 62 of a download
     """
 
     def __init__(self):
@@ -477,6 +481,10 @@ class Host:
         self.issuer = b""
         self.sale = {}
         self.seen = []
+        self.held = 0
+        self.flag = batch.BALANCED
+        self.uploads = []
+        self.gives = {}
 
     def answer(self, packet):
         deframer = frame.Deframer()
@@ -486,17 +494,25 @@ class Host:
         self.seen.append(mti)
         reply = {n: fields[n] for n in (3, 4, 11, 41, 42, 49, 60) if n in fields}
         reply.update({12: "103500", 13: "1120", 37: "%012d" % len(self.seen), 39: "00"})
-        if mti == "0800":
+        code = fields[60][8:11]
+        if code in self.gives:
+            reply[62] = self.gives[code]
+        elif mti == "0800":
             key = bytes(range(16))
             reply[62] = (key + digest(key)[:4]) * 2
             reply[60] = "00000007003"
+        elif mti == "0500":
+            del reply[39]
+            reply[48] = batch.totals(*[batch.Half(half[0], half[1], half[2], half[3], self.flag) for half in halves(fields)])
+        elif mti == "0320":
+            self.uploads.append((code, fields))
         elif mti != "0820":
             assert fields[64] == mac(asked.body[:-8])
             reply[39] = self.book(mti, fields)
-            if mti == "0200":
+            if mti in ("0100", "0200"):
                 self.sale = fields
                 if reply[39] == "00":
-                    reply[38] = "A12345"
+                    reply[38] = CODE
                 if self.issuer:
                     reply[55] = self.issuer
             reply[64] = bytes(8)
@@ -513,10 +529,27 @@ class Host:
         if self.decline:
             code, self.decline = self.decline, ""
             return code
-        if fields[3] == "200000":
+        if mti == "0220" and trace in self.books:
+            return "94"
+        fen = unionpay.fen(fields[4])
+        if mti == "0100":
+            assert fields[3] == "030000" or fields[38] == CODE
+            self.held += fen if fields[3] == "030000" else -fen
+            return "00"
+        if fields[25] == "06":
+            assert fields[38] == CODE and self.held
+            self.held = 0
+        elif mti == "0220":
+            fen = -fen
+        elif fields[3] == "200000":
             return "25" if self.books.pop(unionpay.read_original(fields[61]).trace, None) is None else "00"
-        self.books[trace] = unionpay.fen(fields[4])
+        self.books[trace] = fen
         return "00"
+
+
+def halves(fields):
+    """The two halves of the totals in field 48."""
+    return batch.read_totals(fields[48])
 
 
 class Clock:

@@ -362,8 +362,14 @@ def test_what_is_in_the_menus_opens():
         ("4 2 2 ENTER", "TransactionPage"),
         ("4 3", "Totals"),
         ("5 1", "PrintSlip"),
-        ("6 6", "Working"),
+        ("6 6 1", "Doctor"),
+        ("6 6 2", "Network"),
+        ("6 6 3", "Working"),
         ("6 7", "SelfTestPage"),
+        ("6 8 7", "ToDo"),
+        ("6 8 8", "ChangeLog"),
+        ("6 8 9", "Fees"),
+        ("6 9", "AskSettle"),
         ("6 3", "Locked"),
     ):
         shop.until("Menu")

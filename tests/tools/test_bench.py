@@ -8,7 +8,7 @@ import pytest
 from emulator.cards import pki
 from firmware.emv import tlv
 from tools.bench import __main__ as bench
-from tools.bench import cards, codecs, start, tap
+from tools.bench import cards, codecs, settlement, start, tap
 from tools.bench.table import Row, lines, number, percentile
 
 
@@ -93,6 +93,13 @@ def test_the_shop_of_the_simulation_sells_and_the_books_agree():
     shop.sell(3)
     assert shop.world.books_agree()
     assert len(shop.world.terminal.ledger.newest(10)) == 3
+
+
+@pytest.mark.parametrize(("kind", "trips"), [("swiped", 5), ("tapped", 12)])
+def test_a_settlement_over_tcp_makes_the_round_trips_of_its_floor_and_no_more(kind, trips):
+    row = settlement.settled(kind, 9, trip_ms=4)
+    assert row.peer == pytest.approx(trips * 0.004)
+    assert row.note == "floor: %d round trips of 4 ms; %d messages, 1 connection" % (trips, trips - 1)
 
 
 @pytest.mark.parametrize("chain", sorted(cards.CHAINS))
