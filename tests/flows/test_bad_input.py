@@ -574,7 +574,7 @@ def test_a_disk_that_is_full_from_any_commit_of_a_day_on_loses_nothing():
     set_up = whole.store.commits
     whole_day(whole)
     commits = whole.store.commits - set_up
-    assert commits > 20 and whole.books_agree()
+    assert commits >= 20 and whole.books_agree()
     for first in range(commits):
         for length in (2, 1_000):
             counter = Counter()

@@ -170,7 +170,7 @@ def test_the_limit_without_a_pin_comes_with_the_contactless_limits(shop):
 
 
 def test_the_status_says_what_the_device_is_set_to_and_how_well_the_host_was_reached(shop):
-    shop.host.parameters = shop.block(("13", b"2"), ("14", b"95516".ljust(14)), ("27", b"10"))
+    shop.host.parameters = shop.block(("13", b"2"), ("14", b"95516".ljust(14)), ("27", 10))
     shop.download("parameters", "已下载3项")
     shop.download("status-upload", "成功")
     data = shop.host.statuses[-1][1]
