@@ -119,7 +119,9 @@ def message(terminal: "Terminal", kept: "Kept", upload: Upload, cards: "list[Car
         return _chip(terminal, kept, record, pan, expiry, part)
     told = yield from _told(terminal, record, pan, expiry)
     told[60] = told[60][:2] + kept["batch"] + batch.UPLOAD
-    return "0320", {number: told[number] for number in told if number not in NEVER_SENT}
+    fields = {number: told[number] for number in told if number not in NEVER_SENT}
+    fields[2] = pan  # a swiped card was named by its track
+    return "0320", fields
 
 
 def _list(terminal: "Terminal", kept: "Kept", records: "list[Record]", cards: "list[Card]") -> "tuple[str, Fields]":

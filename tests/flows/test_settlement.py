@@ -816,3 +816,17 @@ def test_only_whole_answers_are_looked_at_while_the_connection_is_kept(shop):
     settle(shop)
     done(shop, "对账平", "已上送 3笔")
     assert json.loads(shop.store.get("settlements", "0000000001"))["step"] == "done"
+
+
+def test_the_upload_of_a_swiped_refund_names_its_card(shop):
+    swiped(shop, 1000)
+    reference = shop.terminal.ledger.last()["reference"]
+    shop.walk(("6 管理", "7"), ("请输入6位密码", "123456 ENTER"), ("原参考号", reference + " ENTER"), ("确认退货", "ENTER"))
+    shop.walk(("请输入金额", "ENTER"), ("卡", lambda shop: shop.swipe("stripe")), ("请撕下", "ENTER"), ("6 管理", None))
+    told = []
+    shop.acquirer.log = lambda kind, text: told.append(text)
+    shop.walk(*SETTLE)
+    shop.walk(("结算", "ENTER"))
+    shop.until("结算完成")
+    upload = [text for text in told if text.startswith("→ 0320") and "退货" in text]
+    assert len(upload) == 1 and "F2 " in upload[0] and "F35" not in upload[0]
