@@ -17,7 +17,7 @@ READY_TO_COMPARE := .venv-interop/ready
 ARGS ?=
 TESTS ?= tests
 
-.PHONY: help setup run demo test lint mpy pytest emv-coverage diagram fixtures screenshot bench interop campaign-cuts campaign-fuzz clean
+.PHONY: help setup run demo test lint mpy pytest emv-coverage diagram fixtures screenshot bench interop campaign-cuts campaign-days campaign-fuzz campaign-host clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -75,11 +75,17 @@ bench: $(READY_TO_TEST) ## our figures beside the peers', in one table; ARGS="co
 interop: $(READY_TO_COMPARE) ## our messages and ciphers beside other people's programs; ARGS="wireshark --count 5000"
 	@.venv-interop/bin/python -m tools.interop $(ARGS)
 
-campaign-cuts: $(READY_TO_TEST) ## the power cut at every point and at 50 random moments; ARGS="--count 200"
+campaign-cuts: $(READY_TO_TEST) ## the power cut in every kind at every point, and at 50 random moments; ARGS="--level port"
 	@$(PY) -m tests.campaign_cuts $(ARGS)
+
+campaign-days: $(READY_TO_TEST) ## 300 random days with every kind of transaction; ARGS="--seed 7 --count 1 --keys 20000"
+	@$(PY) -m tests.campaign_days $(ARGS)
 
 campaign-fuzz: $(READY_TO_TEST) ## 20,000 transactions with cards that lie; ARGS="--count 1000", or --seed N for one again
 	@$(PY) -m tests.campaign_fuzz $(ARGS)
+
+campaign-host: $(READY_TO_TEST) ## every kind of conversation against a host that answers wrongly in every way; ARGS="--seed 2"
+	@$(PY) -m tests.campaign_host $(ARGS)
 
 clean: ## .venv, caches and what the targets built
 	@rm -rf .venv .venv-interop .pytest_cache .mypy_cache .ruff_cache build

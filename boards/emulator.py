@@ -37,7 +37,7 @@ BOARD = {
         "light": {"driver": "lamps", "pins": (10, 9, 11, 8)},
         "vault": {"driver": "software"},
         "link": {"driver": "tcp", "only": ("modem",)},
-        "modem": {"driver": "at", "bus": "uart-modem", "profile": "ec20"},
+        "modem": {"driver": "at", "bus": "uart-modem", "profile": "ec20", "reset": 19},
         "store": {"driver": "sqlite"},
         "clock": {"driver": "system"},
         "random": {"driver": "system"},

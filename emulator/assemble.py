@@ -11,7 +11,7 @@ from typing import Any
 
 from drivers.board import Board
 from emulator.chips.ccid import CcidChip
-from emulator.chips.gpio import Buzzer, KeyMatrix, Lamps
+from emulator.chips.gpio import Buzzer, KeyMatrix, Lamps, Pushed
 from emulator.chips.modem import ModemChip
 from emulator.chips.oled import Sh1106Chip, Ssd1306Chip
 from emulator.chips.pn532 import Pn532Chip
@@ -58,6 +58,10 @@ class Chips:
         def changed(section: str) -> None:
             touch(section)
 
+        def modem_changed() -> None:
+            touch("radio")
+            touch("faults")  # a reset mends one
+
         with contextlib.ExitStack() as made:
             panel = parts["display"]
             self.panel = PANELS[panel["driver"]](size=panel["size"], log=log)
@@ -90,7 +94,7 @@ class Chips:
             made.callback(self.printer.close)
             made.callback(self.reader.close)
             made.callback(self.chip.close)
-            self.modem = self._modem(parts["modem"], wires, radio, log, lambda: changed("radio"), fast)
+            self.modem = self._modem(parts["modem"], wires, radio, log, modem_changed, fast)
             made.callback(self.modem.close)
             self.reader.start()
             self.chip.start()
@@ -110,10 +114,14 @@ class Chips:
         part: dict[str, Any], wires: Wires, radio: Radio, log: Callable[[str, str], None], changed: Callable[[], None], fast: bool
     ) -> ModemChip:
         bus = part["bus"]
-        return ModemChip(
+        chip = ModemChip(
             radio, part["profile"], wires.add_uart(bus), hang_up=lambda: wires.unplug(bus), come_back=lambda: wires.add_uart(bus),
             log=log, changed=changed, fast=fast,
         )  # fmt: skip
+        for pin, push in (("reset", chip.pull_reset), ("power", chip.press_key)):
+            if pin in part:
+                Pushed(wires.gpio, part[pin], part.get("active_low", False), push)
+        return chip
 
     def power_on(self) -> None:
         """There is power: what has to start by itself does."""

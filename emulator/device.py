@@ -95,7 +95,7 @@ class Device:
         log: Callable[[Entry], None] | None = None,
         acquirer_port: int = 0,
         fast: bool = False,
-        tls: bool = True,
+        tls: bool = False,
         command: list[str] | None = None,
     ) -> None:
         self.folder = Path(folder)

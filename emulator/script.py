@@ -25,7 +25,7 @@ broken into lines. A step that fails ends the script: `Failed` names file, line 
     tower NAME     carries the device elsewhere: shop, street, suburb (3G), village (2G), rival (roaming)
     sim NAME       out, in; asks (wants its PIN, 1234, which is typed as `PIN:sim`), free; frozen, thawed
     network NAME   denied, admitted (registration); no-data, data; open (both); time-right, time-wrong, time-absent
-    modem NAME     gone (with its port), silent, noise, storm (unsolicited lines without end), back (all is well)
+    modem NAME     gone (with its port), silent (until it is reset), noise, storm (unsolicited lines without end), back
     sms TEXT       a short message to the terminal
     expect modem   a word of its registration (home, roaming, searching, denied, off), or online: it has an address
     parameter N V  sets a parameter while the device is off, as a technician would: `parameter module.tip true`

@@ -93,7 +93,7 @@ COUNTERS = (
 )  # fmt: skip
 ADDED = {"begun": 0}  # counters that an older device has not written
 # Marks: nothing else may have what has one of them.
-BARS = (("void", "void.already"), ("adjusted", "void.adjusted"), ("completed", "void.completed"))
+BARS = (("void", "void.already"), ("adjusted", "void.adjusted"), ("completed", "void.completed"), ("adding", "preauth.open"))
 SHAPE = (("id", int), ("fen", int), ("kind", str), ("phase", str), ("trace", str), ("batch", str))
 
 
@@ -385,6 +385,7 @@ class Ledger:
         original = self.get(record["original"]) if record.get("original") else None
         if row.name == "preauth-add" and original is not None:
             original["added_fen"] = original.get("added_fen", 0) + record["fen"]
+            original["adding"] = 0  # the next one may follow
             rows.append(self._row(original))
         if row.name == "complete-void" and original is not None:
             rows += self._free(original)  # what was held may be taken once more

@@ -127,8 +127,8 @@ PREAUTH = Transaction(
 PREAUTH_ADD = Transaction(
     "preauth-add", mti="0100", processing="030000", condition="60", kind="10",
     steps=(CODE, AMOUNT, CARD, LAST_FOUR, PIN, AUTHORISE, SLIP),
-    unknown=REVERSE, kept=True, finds="code", undoes=("preauth",), names=("code", "nothing"), module="module.preauth",
-    words="held",
+    unknown=REVERSE, kept=True, finds="code", undoes=("preauth",), names=("code", "nothing"), holds="adding",
+    module="module.preauth", words="held",
 )  # fmt: skip
 PREAUTH_VOID = Transaction(
     "preauth-void", mti="0100", processing="200000", condition="06", kind="11",

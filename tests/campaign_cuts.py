@@ -1,8 +1,13 @@
-"""Cuts the power of sales (tapped and by chip), voids and reversals on real wires: `python -m tests.campaign_cuts --count 50`.
+"""Cuts the power of everything that a terminal does: `python -m tests.campaign_cuts --count 50`.
 
-First the firmware crashes at each named point (the tests pull the plug there), then plugs are pulled and the firmware
-crashes at `--count` random moments, some of them again while it starts. A line a cut; exit status 1 when the books of
-terminal and bank ever differ, and then the folder is kept.
+At the port level, in virtual time: each kind of transaction, by tap, by chip or typed, answered, refused or not answered, at
+every event, commit and message point (`tests/flows/test_cut_rows.py`). `--level port` does this alone.
+
+On real wires, in real time (`--level wire` alone): sales (tapped and by chip), voids and reversals. First the firmware crashes
+at each named point (the tests pull the plug there), then plugs are pulled and the firmware crashes at `--count` random
+moments, some of them again while it starts. A line a cut.
+
+Exit status 1 when the books of terminal and bank ever differ; the folder of the device is kept then.
 """
 
 import argparse
@@ -15,9 +20,26 @@ from random import Random
 
 from emulator.device import Device
 from tests.emulator.cuts import Shop
+from tests.flows import test_cut_rows
 
 START_S = (0.2, 1.2)
 WALKS = (Shop.sale, Shop.chip, Shop.void)
+
+
+def at_rows(tell=print) -> "tuple[int, int]":
+    """Each kind at every place: how many there were, and how many left something that is wrong."""
+    count = wrong = 0
+    for name, way, answer in test_cut_rows.every():
+        found = test_cut_rows.places(name, way, answer)
+        bad = 0
+        for place in found:
+            differ = test_cut_rows.cut(name, way, answer, place)
+            if differ:
+                tell("cut of a %s (%s, %r) at %s %d: %s" % (name, way, answer, *place, "; ".join(differ)))
+            bad += bool(differ)
+        count, wrong = count + len(found), wrong + bad
+        tell("%s (%s, %r): %d places: %s" % (name, way, answer, len(found), bad or "books agree"))
+    return count, wrong
 
 
 def at_points(shop: Shop, tell=print) -> "tuple[int, int]":
@@ -57,7 +79,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="power cuts at named points and random moments")
     parser.add_argument("--count", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--level", choices=("port", "wire", "both"), default="both")
     words = parser.parse_args()
+    start = time.monotonic()
+    cases, wrong = at_rows() if words.level != "wire" else (0, 0)
+    took = time.monotonic() - start
+    print("%d cuts at the port level, %.0f s: %d left something that is wrong" % (cases, took, wrong))
+    if words.level == "port":
+        return 1 if wrong else 0
+    return max(1 if wrong else 0, on_wires(words))
+
+
+def on_wires(words: argparse.Namespace) -> int:
+    """Those on real wires: the exit status."""
     folder = Path(tempfile.mkdtemp(prefix="kaifu-cuts-"))
     start = time.monotonic()
     shop = Shop(folder)

@@ -91,13 +91,15 @@ def device(profile="1B80"):
     return lambda: plain_kernels.MChipCard(0x80, profile)
 
 
-def inserted(change):
+def inserted(change, number_only=False):
     """A plain chip card, bent, in the slot."""
 
     def run():
         chip = plain_chip.PlainChip()
         change(chip)
-        return [plain_chip.carry_out(contact.insert(plain_chip.settings_of(), plain_chip.request_of()), chip)]
+        request = plain_chip.request_of()
+        request.number_only = number_only
+        return [plain_chip.carry_out(contact.insert(plain_chip.settings_of(), request), chip)]
 
     return run
 
@@ -136,6 +138,7 @@ KERNEL_RUNS = {
     "kernel 2, a device below the limit": tapped(device(), plain_kernels.MASTERCARD_ROW, {"tac_online": "FFFFFFFFFF"}, fen=1234),
     "by contacts, a list without end": inserted(_many_records),
     "by contacts, no CDOL": inserted(_no_cdol),
+    "by contacts, for its number": inserted(lambda chip: None, number_only=True),
 }
 STARTED = {
     "A": points("A"),

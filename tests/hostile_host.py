@@ -13,9 +13,7 @@ with the host well again, whatever was unknown is known, the books agree to the 
 
 import json
 import re
-from collections import namedtuple
 from collections.abc import Callable
-from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -49,8 +47,6 @@ RENDERER = Renderer((128, 64))
 CODEC = Codec({number: (re.sub(r"\d+/", "", row[0]), *row[1:]) for number, row in UNIONPAY.items()})
 
 
-
-
 class Shop(Counter):
     """A counter whose host has everything to give, and whose pages are looked at."""
 
@@ -58,7 +54,7 @@ class Shop(Counter):
         super().__init__(seed=seed)
         self.store.commit([("parameters", name, json.dumps(value).encode(), None) for name, value in SETTINGS.items()])
         host = self.acquirer.providers["Downloads"]
-        host.offer(parameter_file.read(card_file.fetch())["applications"], self.shelf.authority_rows(), ["900001", "6258"])
+        host.offer(parameter_file.read(card_file.fetch())["applications"], self.shelf.authority_rows(), ["900001", "900002"])
         host.parameters = pb.block([("12", 30_000), ("18", True), ("23", 2)], pb.LAYOUT, self.ports["text"])
         host.limits = pb.limits_block(pb.ALL, [("FF8054", b"000000100000"), ("FF805D", b"1")])
         self.pages: list[str] = []
@@ -311,8 +307,6 @@ assert {row.name for row in TABLE} <= set(KINDS)
 
 
 # -- what goes wrong
-
-Answers = "list[tuple[int, bytes | None]]"
 
 
 class Host:
@@ -616,9 +610,12 @@ def leftovers(shop):
     return len(shop.terminal.tickets), len(shop.link._open)
 
 
-def run(kind: str, fault: str, span: str, seed: int = 1, whole: bool = False) -> "list[str]":
-    """One kind against one fault. whole: the batch is settled in the end. -> the pages that the fault led to."""
-    shop = Shop(seed)
+def run(kind: str, fault: str, span: str, seed: int = 1, whole: bool = False, shop: "Shop | None" = None) -> "list[str]":
+    """One kind against one fault. whole: the batch is settled in the end. -> the pages that the fault led to.
+
+    shop: a new one that somebody else wants to look at.
+    """
+    shop = shop or Shop(seed)
     shop.log_in()
     shop.run(3_000)
     prepare, act = KINDS[kind]

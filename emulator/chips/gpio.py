@@ -240,6 +240,23 @@ class Lamps:
                 self.on_change(levels)
 
 
+class Pushed:
+    """A line that an output pulls: `on_push()` each time it becomes active."""
+
+    def __init__(self, page: Page, pin: int, active_low: bool, on_push):
+        self._page, self._pin, self._active_low = page, pin, active_low
+        self._on_push = on_push
+        self._told = False
+        page.watch((pin,), self._look)
+
+    def _look(self):
+        active = self._page.is_output(self._pin) and self._page.level(self._pin) != self._active_low
+        if active != self._told:
+            self._told = active
+            if active:
+                self._on_push()
+
+
 class Buzzer:
     """A buzzer on a PWM output. `hz`: what sounds now, 0 for silence; `on_change(on, hz)` when that changes."""
 

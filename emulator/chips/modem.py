@@ -61,8 +61,8 @@ class ModemChip:
     fast       nothing takes the time that it takes in the world
 
     State: `power` (OFF, BOOTING, ON), `network`, `sockets`, `messages`. Switches, at any time: `silent` (hears and says
-    nothing), `gone` (no power, and no port where it was), `noise` (bytes that nobody sent), `storm` (unsolicited lines
-    without end, in the middle of anything).
+    nothing, until its RESET is pulled), `gone` (no power, and no port where it was), `noise` (bytes that nobody sent),
+    `storm` (unsolicited lines without end, in the middle of anything).
     """
 
     def __init__(
@@ -153,8 +153,14 @@ class ModemChip:
         self._order(lambda: self._boot() if self.power == OFF else self.shut_down())
 
     def pull_reset(self) -> None:
-        """The RESET line: it starts anew, whatever it was at."""
-        self._order(self.reboot)
+        """The RESET line: it starts anew, whatever it was at; one that had fallen silent speaks again."""
+
+        def start_anew() -> None:
+            self._log("modem", "RESET is pulled")
+            self.silent = False
+            self.reboot()
+
+        self._order(start_anew)
 
     def close(self) -> None:
         """Ends its thread and its connections; the pty is somebody else's, unless it is its own."""

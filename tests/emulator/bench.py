@@ -10,7 +10,7 @@ TOY = [sys.executable, str(Path(__file__).with_name("toy_terminal.py"))]
 
 
 def toy_device(folder, **options):
-    return Device(folder, fast=True, command=[*TOY, str(folder)], **options)
+    return Device(folder, fast=True, tls=True, command=[*TOY, str(folder)], **options)
 
 
 def on(device):

@@ -138,11 +138,12 @@ def test_another_notice_under_the_same_trace_number_is_not_taken_for_the_first(d
 
 
 @pytest.mark.parametrize("kind", TOLD)
-def test_a_notice_that_was_refused_is_refused_again_and_one_that_may_come_later_is_booked_then(desk, kind):
+@pytest.mark.parametrize("later", ["96", "77", "99", "A0"])
+def test_a_notice_that_was_refused_is_refused_again_and_one_that_may_come_later_is_booked_then(desk, kind, later):
     message, _ = told(desk, kind)
     before = desk.spent()
-    desk.acquirer.rules.add(f"next on {kind} decline 96")
-    assert desk.code("0220", message) == "96" and desk.spent() == before
+    desk.acquirer.rules.add(f"next on {kind} decline {later}")
+    assert desk.code("0220", message) == later and desk.spent() == before
     desk.acquirer.rules.add(f"next on {kind} decline 05")
     assert desk.code("0220", message) == "05"
     assert desk.code("0220", message) == "05" and desk.spent() == before

@@ -72,6 +72,10 @@ def test_keys_are_read_as_a_person_writes_them():
     ]  # fmt: skip
 
 
+def test_what_stands_on_a_card_is_typed_as_it_stands_there():
+    assert keys_of("CARD:debit ENTER expiry:debit", {}.get, {"debit": ("622588", "1230")}.get) == [*"622588", "ENTER", *"1230"]
+
+
 def test_a_condition_is_looked_at_again_when_something_changed():
     changes = Changes(("a", "b"))
     seen = []

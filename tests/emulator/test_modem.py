@@ -837,6 +837,14 @@ def test_a_silent_module_is_silent_and_then_as_before(bench):
     assert b.host.ask("AT+CREG?") == ["+CREG: 0,1", "OK"]
 
 
+def test_a_silent_module_is_woken_by_its_reset_line(bench):
+    b = bench()
+    b.chip.silent = True
+    b.chip.pull_reset()
+    b.host.until(rb"RDY\r\n")
+    assert not b.chip.silent
+
+
 def test_unsolicited_lines_come_in_the_middle_of_anything(bench, peer):
     b = quectel(bench)
     b.chip.storm = True

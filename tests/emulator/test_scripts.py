@@ -53,6 +53,7 @@ def test_a_failed_step_names_itself_and_shows_the_screen(toy, tmp_path):
         ("insert phone", "no contacts"),
         ("swipe phone", "no stripe"),
         ("tap stripe", "cannot be tapped"),
+        ("parameter module.tip true", "while the device is off"),
         ("expect led 9", "9"),
         ("expect power crashed", "power is on"),
         ("expect paper nothing", "not on the paper"),

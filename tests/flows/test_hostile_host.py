@@ -35,7 +35,9 @@ def slice_of(cases, size, seed):
     return drawn + [case for case in shuffled if case not in drawn][: max(0, size - len(drawn))]
 
 
-@pytest.mark.parametrize(("kind", "fault", "span"), slice_of(hostile_host.cases(), 120, 4), ids=lambda word: word.replace(" ", "-"))
+@pytest.mark.parametrize(
+    ("kind", "fault", "span"), slice_of(hostile_host.cases(), 120, 4), ids=lambda word: word.replace(" ", "-")
+)
 def test_a_host_that_answers_wrongly_costs_time_and_nothing_else(kind, fault, span):
     hostile_host.run(kind, fault, span, whole=kind == "settlement")
 
@@ -337,7 +339,9 @@ def test_a_hundred_bad_sales_leave_no_more_behind_than_one(shop):
         hostile_host.home(shop)
         sizes.append(leftovers(shop))
     assert max(sizes) <= tuple(most + 1 for most in sizes[0])
-    assert sum(len(value) for _, value in shop.store.range("transactions")) < 4_000, "one open reversal blocks what comes after it"
+    assert sum(len(value) for _, value in shop.store.range("transactions")) < 4_000, (
+        "one open reversal blocks what comes after it"
+    )
     host.over = True
     hostile_host.recover(shop)
 

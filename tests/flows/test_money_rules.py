@@ -291,6 +291,22 @@ def test_an_additional_hold_that_does_not_stand_raises_nothing(shop, fault, phas
     assert differ(shop) == []
 
 
+def test_a_hold_waits_for_what_may_have_been_added_to_it():
+    """Though the supervisor lets a transaction pass: the bank could not undo the addition behind a completion."""
+    shop = opened(**{"sale.unresolved": "supervisor"})
+    code = held(shop)
+    shop.rules.add("next on preauth-add silence")
+    shop.rules.add("always on reversal ignore")
+    on_code(shop, "6", code, ("确认追加", "ENTER"), ("请输入金额", "5000 ENTER"), ("卡", tap("debit")))
+    shop.walk(("是否冻结未知", "ENTER"), ("6 管理", "8"), ("1 预授权", "2"), ("有未冲正", "DOWN"), ("请输入6位密码", "123456 ENTER"))
+    shop.walk(("原授权码", code + " ENTER"))
+    refused(shop, "追加结果未知")
+    shop.rules.clear()
+    shop.until(lambda: not shop.terminal.ledger.to_reverse(), within_ms=20 * MINUTE_MS)
+    complete(shop, code)
+    assert shop.record()["fen"] == 10000 and differ(shop) == []
+
+
 def test_what_was_added_is_freed_and_completed_with_the_rest(shop):
     code = held(shop)
     on_code(shop, "6", code, ("确认追加", "ENTER"), ("请输入金额", "5000 ENTER"), ("卡", tap("debit")))

@@ -464,7 +464,7 @@ def test_each_reversal_is_the_request_but_for_what_host_md_leaves_out(name, way)
 
 
 @pytest.mark.parametrize("fault", ["silence", "ignore"])
-@pytest.mark.parametrize(("name", "way"), unknown(REPEAT), ids=lambda word: str(word))
+@pytest.mark.parametrize(("name", "way"), [one for one in EACH if one[0] in dict(unknown(REPEAT))], ids=lambda word: str(word))
 def test_each_kind_that_cannot_be_undone_is_repeated_identically_until_it_is_answered(name, way, fault):
     row, shop = ROWS[name], opened(name, way)
     shop.rules.add("always on %s %s" % (name, fault))

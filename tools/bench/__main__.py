@@ -21,7 +21,7 @@ GROUPS = {
     "start": ("tools.bench.start", "power on to the log-in page, to the reader; memory; idle CPU; with 5,000 sales on record"),
     "keys": ("tools.bench.keys", "key to pixels; bytes on the display's bus"),
     "tap": ("tools.bench.tap", "one tap at the wire: CPU, bytes; synced commits of a sale"),
-    "world": ("tools.bench.simulation", "sales a minute at the port level, 1,000 and 20,000"),
+    "world": ("tools.bench.simulation", "sales a minute at the port level, the first and the 20,000th"),
     "lists": ("tools.bench.settlement:short", "a settlement of 500 swiped and of some tapped, over 300 ms there and back"),
     "settlement": ("tools.bench.settlement", "the same with 500 tapped as well, each of which takes a message"),
     "acquirer": ("tools.bench.acquirer", "the host under 1,000 terminals for a minute; its cost a sale; TLS"),

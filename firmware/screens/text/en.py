@@ -419,6 +419,7 @@ TEXT = {
     "void.completed": "Completed already",
     "void.refunded": "Refunded already",
     "refund.open": "Last refund unknown",
+    "preauth.open": "Added hold unknown",
     "refund.too_old": "Too long ago",
     "refund.all": "All is refunded",
     "original.none": "None to choose",

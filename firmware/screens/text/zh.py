@@ -419,6 +419,7 @@ TEXT = {
     "void.completed": "已完成或正在完成",
     "void.refunded": "已退货或正在退货",
     "refund.open": "上笔退货结果未知",
+    "preauth.open": "追加结果未知",
     "refund.too_old": "已过退货期限",
     "refund.all": "已全部退完",
     "original.none": "没有可选的交易",
