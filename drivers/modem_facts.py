@@ -8,9 +8,9 @@ Registration comes in two forms, and only their second value tells them apart (2
 Values are compared as numbers. Some firmware leaves the quotes away.
 """
 
-import calendar
 import re
 from collections import namedtuple
+from datetime import date
 
 from drivers.at import fields
 
@@ -27,6 +27,7 @@ TECHNOLOGIES = {
 BARS = ((-75, 4), (-85, 3), (-95, 2), (-105, 1))
 LTE_BARS = ((-85, 4), (-95, 3), (-105, 2), (-115, 1))
 
+EPOCH = date(1970, 1, 1).toordinal()
 EARLIEST = 2024  # a year before it is the clock of a modem that was told nothing
 
 Registration = namedtuple("Registration", ("kind", "stat", "area", "cell", "technology"))
@@ -97,9 +98,10 @@ def utc(time: str, zone: "str | None") -> "int | None":
         year, month, day, hour, minute, second = values
         year += 0 if year >= 100 else 2000 if year < 70 else 1900
         quarters = int(zone or "0")
-    except ValueError:
+        days = date(year, month, day).toordinal() - EPOCH
+    except (ValueError, OverflowError):
         return None
-    good = EARLIEST <= year <= 2099 and 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second < 61
+    good = EARLIEST <= year <= 2099 and hour < 24 and minute < 60 and second < 61
     if not good or abs(quarters) > 56:
         return None
-    return calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)) - 900 * quarters
+    return ((days * 24 + hour) * 60 + minute) * 60 + second - 900 * quarters

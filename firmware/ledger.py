@@ -70,6 +70,7 @@ PAGE = 100  # records that are read at once
 SENT, APPROVED, DECLINED, REVERSING, REVERSED = "sent", "approved", "declined", "reversing", "reversed"
 REPEATING = "repeating"
 REFUND = "refund"  # the mark that is kept by reference number
+NOBODY = -1
 
 # phase: phases that may follow
 PHASES: "dict[str, tuple[str, ...]]" = {
@@ -439,6 +440,7 @@ class Ledger:
             new["owed"] = False
             if taken:
                 new.update({name: reply[name] for name in reply if reply[name] and name not in ("code", "organisation")})
+                totals = self._moved(new, reply.get("organisation", ""), rows)
                 rows += self._reference_rows(new)
             else:
                 new["refused"] = reply.get("code", "")
@@ -457,6 +459,19 @@ class Ledger:
             self._totals = totals
         self.owed -= 1
         self.refused_uploads = self._count_refused()
+
+    def _moved(self, record: "Record", organisation: str, rows: "list[Row]") -> "Totals":
+        """The totals once the host has said whose card it is: it counts among those."""
+        totals = self._totals_of(record)
+        before = record.get("scheme", schemes.UNIONPAY)
+        now = schemes.of_reply(organisation, before)
+        if now != before and not record.get("adjusted") and self._store.get("totals", record["batch"]) is not None:
+            _count(totals, record, -1)
+            record["scheme"] = now
+            _count(totals, record, 1)
+            rows += self._totals_rows(record, totals)
+        record["scheme"] = now
+        return totals
 
     def _without(self, record: "Record", rows: "list[Row]") -> "Totals":
         """The totals without a refused offline transaction; `rows` gets the original that is free again."""
@@ -528,6 +543,9 @@ class Ledger:
         new["phase"] = phase
         if phase == APPROVED:
             new["slip"] = True
+        if phase in (APPROVED, DECLINED):
+            for name in ("message", "track_key"):  # nobody sends it again: the track goes with it
+                new.pop(name, None)
         return new
 
     def _hold(self, record: "Record") -> "list[Row]":
@@ -535,8 +553,9 @@ class Ledger:
         row = _row_of(record)
         if row.holds == REFUND:
             busy, fen = self.refunded(record["of_reference"])
-            if busy:
-                raise LedgerError("a refund of this original is open")
+            original = self.get(record["original"]) if record.get("original") else None
+            if busy or original is not None and fen + record["fen"] > self.stands(original)["fen"]:
+                raise LedgerError("a refund of this original is open, or all of it is refunded")
             return [self._refund_row(record, record["id"], fen)]
         if not row.holds or not record.get("original"):
             return []
@@ -563,13 +582,15 @@ class Ledger:
         return ("refunds", record["of_reference"], json.dumps({"open": busy, "fen": fen}).encode(), None)
 
     def refunded(self, reference: str) -> "tuple[int, int]":
-        """(the refund of this reference number that is open, 0 for none; how much has been refunded of it from here, in fen)."""
+        """(the refund of this reference number that is open, 0 for none; how much has been refunded of it from here, in fen).
+        NOBODY where that cannot be read: then nothing more is refunded."""
         found = self._store.get("refunds", reference)
         kept = _parsed(found) if found is not None else {}
         if not isinstance(kept, dict) or not all([isinstance(kept.get(name, 0), int) for name in ("open", "fen")]):
             if reference not in self.damaged:
                 self.damaged.append(reference)
-            return (0, 0)
+            original = self.by_reference(reference)
+            return (NOBODY, 0) if original is None else (0, int(original.get("refunded_fen", 0)))
         return (kept.get("open", 0), kept.get("fen", 0))
 
     def _row(self, record: "Record") -> "Row":
@@ -649,6 +670,10 @@ class Ledger:
         """How many approved transactions this batch holds."""
         totals = self.totals()
         return sum([totals[kind][0] for kind in totals])
+
+    def holds_something(self) -> bool:
+        """Whether something of this batch has moved money, or may have."""
+        return self.in_batch() > 0 or any([record["batch"] == self.batch for record in self.to_reverse() + self.to_repeat()])
 
     def by_reference(self, reference: str) -> "Record | None":
         """The approved record with this reference number, of any batch, and of what has changed the total of another that

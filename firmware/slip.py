@@ -86,6 +86,19 @@ NOTES = (
 )
 
 
+NO_RECEIPT = ("refused", "voided", "adjusted")  # what became of it since, so that its slip proves nothing
+
+
+def standing(record: "Record") -> str:
+    """What became of it, in the words of the page: its phase; "voided", "adjusted"; "refused" by the host it was brought to."""
+    if "refused" in record:
+        return "refused"
+    phase = record.get("phase", "approved")
+    if phase != "approved":
+        return str(phase)
+    return "voided" if record.get("void") else "adjusted" if record.get("adjusted") else "approved"
+
+
 def build(terminal: "Terminal", record: "Record", copy: str, again: bool = False) -> "Job":
     """One copy, of COPIES, of the slip of an approved transaction. again: a reprint, and says so."""
     t = terminal.texts
@@ -105,6 +118,9 @@ def build(terminal: "Terminal", record: "Record", copy: str, again: bool = False
     job.append(("", spread(terminal_number, t(("slip.operator", ("", record["operator"]))))))  # 5, 6
     job.append(("rule", ""))
     job.append(("bh", t(("slip.kind", record["kind"] + ".title"))))  # 10
+    state = standing(record)
+    if state in NO_RECEIPT:
+        job.append(("cb", t("slip.state." + state)))
     for label, value, style in SLIP:
         text = value(record)
         if text:

@@ -55,6 +55,8 @@ WORDS = {
         "money.returned": "money.not_held_again",
         "money.unknown": "money.held_unknown",
     },
+    "changed": {"money.not_taken": "money.sale_stands", "money.returned": "money.sale_stands_again"},
+    "taken": {"money.not_taken": "money.still_held", "money.returned": "money.still_held_again"},
     "freed": {
         "money.taken": "money.freed",
         "money.not_taken": "money.still_held",
@@ -62,7 +64,7 @@ WORDS = {
         "money.unknown": "money.freed_unknown",
     },
 }
-OF_ORIGINAL = ("back", "freed")  # words that speak of an original: before there is one nothing was taken
+OF_ORIGINAL = ("back", "freed", "changed", "taken")  # words that speak of an original: before there is one nothing was taken
 
 
 class Terminal:
@@ -120,6 +122,7 @@ class Terminal:
         self._emv: Settings | None = None
         self._torn: Torn | None = None
         self.reached = False  # the host has answered the last message
+        self._carried = False  # something would have carried a message, when the network last said that it had changed
         self.mac_errors = 0  # replies in a row whose MAC was wrong
         self.key_serial: bytes | None = None  # DUKPT: the number of the key that the vault would use now
         self._session_open = False
@@ -243,8 +246,13 @@ class Terminal:
         return "none"
 
     def network_changed(self) -> None:
-        """The network has changed; it may know the time, which a board without a clock of its own does not. Raises
-        ports.StoreError."""
+        """The network has changed. It may know the time, which a board without a clock of its own does not; and where there is a
+        way to the host again, what it has to hear of goes at once. Raises ports.StoreError."""
+        carries = self.corner() not in ("", "none")
+        if carries and not self._carried and self._open():
+            self.upload_now()
+            self.resolve_behind()
+        self._carried = carries
         now_s = self.ports["modem"].network_time() if self.has("modem") else None
         if now_s is not None and not self.calendar.confirmed:
             self.calendar.set_by_network(now_s)
@@ -271,7 +279,7 @@ class Terminal:
         """
         self._session_open = True
         ours = self.ledger.counters["batch"]
-        if batch and batch != ours and self.ledger.in_batch():
+        if batch and batch != ours and self.ledger.holds_something():
             self.log("sign-on: the host names batch %06d, ours holds sales: %06d is kept" % (batch, ours))
             batch = ours
         self.ledger.note(
@@ -369,7 +377,7 @@ class Terminal:
             self.tasks.cancel(self._between)
             at_once, self._resolving = True, self._going_on(self._resolver)
         try:
-            if self._resolving or not self._open() or self.vault.state != "ready":
+            if self._resolving or not self._open() or self.vault.state != "ready" or self.settlement.frozen:
                 return
         except StoreError:
             self.log("what is to be reversed cannot be read")

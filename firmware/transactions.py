@@ -21,7 +21,8 @@ table lacks a column.
     pin         "limit" by amount and card; "always"; "never"; or the name of a switch parameter
     with_card   the switch that says whether a card is wanted though the original's number is known; "" always
     offline     whether card and terminal may approve it between themselves
-    words       what is said of the money: "" taken or not, "back" given back by a void, "refund", "held", "freed"
+    words       what is said of the money: "" taken or not, "back" given back by a void, "refund", "held", "freed", "changed",
+                "taken" of what was held
     module      the switch that brings it into the menu, "" always
 
 What moves no money and has no pages of its own is a row of the second table: message type, code (60.3), whether it has a trace
@@ -36,6 +37,7 @@ AMOUNT, SUPERVISOR, ORIGINAL, CARD, LAST_FOUR, CONFIRM, PIN, AUTHORISE, SLIP, SH
 )  # fmt: skip
 REFERENCE, CODE, NUMBER, PERIODS, APPROVAL, TIPPED = "reference", "code", "number", "periods", "approval", "tipped"
 
+MAIL_ORDER = "08"  # F25
 REVERSE, REPEAT, FORGET, NOTICE = "reverse", "repeat", "forget", "notice"
 
 
@@ -142,14 +144,14 @@ COMPLETE = Transaction(
     steps=(CODE, AMOUNT, CARD, LAST_FOUR, PIN, AUTHORISE, SLIP),
     sign=+1, unknown=REVERSE, kept=True, finds="code", undoes=("preauth",),
     names=("code", "dated"), holds="completed", card="number",
-    pin="complete.pin", with_card="complete.card", module="module.preauth",
+    pin="complete.pin", with_card="complete.card", module="module.preauth", words="taken",
 )  # fmt: skip
 COMPLETE_NOTICE = Transaction(
     "complete-notice", mti="0220", processing="000000", condition="06", kind="24",
     steps=(CODE, AMOUNT, CARD, LAST_FOUR, AUTHORISE, SLIP),
     sign=+1, unknown=REPEAT, kept=True, finds="code", undoes=("preauth",),
     names=("code", "dated"), holds="completed", card="number", pin="never",
-    with_card="complete.card", module="module.preauth",
+    with_card="complete.card", module="module.preauth", words="taken",
 )  # fmt: skip
 COMPLETE_VOID = Transaction(
     "complete-void", mti="0200", processing="200000", condition="06", kind="21",
@@ -173,17 +175,17 @@ ADJUST = Transaction(
     steps=(SUPERVISOR, ORIGINAL, AMOUNT, AUTHORISE, SLIP),
     sign=+1, unknown=NOTICE, kept=True, finds="trace", undoes=("offline-sale", "adjust"),
     names=("reference", "code", "original"), holds="adjusted", card="", pin="never",
-    module="module.offline",
+    module="module.offline", words="changed",
 )  # fmt: skip
 TIP = Transaction(
     "tip", mti="0220", processing="000000", condition="00", kind="34",
     steps=(ORIGINAL, TIPPED, AUTHORISE, SLIP),
     sign=+1, unknown=NOTICE, kept=True, finds="trace", undoes=("sale",),
     names=("reference", "code", "original"), holds="adjusted", card="", pin="never",
-    module="module.tip",
+    module="module.tip", words="changed",
 )  # fmt: skip
 MOTO = Transaction(
-    "moto", mti="0200", processing="000000", condition="08", kind="22",
+    "moto", mti="0200", processing="000000", condition=MAIL_ORDER, kind="22",
     steps=(AMOUNT, NUMBER, CONFIRM, AUTHORISE, SLIP),
     sign=+1, unknown=REVERSE, kept=True, card="", pin="never", module="module.moto",
 )  # fmt: skip

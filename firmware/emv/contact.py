@@ -233,7 +233,7 @@ class Session:
             yield from issuer.authenticate(data, reply.issuer)
             yield from issuer.run_scripts(data, reply.scripts, True)
             approves = reply.approved
-            if not approves and reply.code in REFERRALS and data.settings.switch("referral"):
+            if not approves and reply.code in REFERRALS and data.settings.switch("referral") and not data.request.online:
                 approves = yield ask.Refer(reply.code)
             asked = action.TC if approves else action.AAC
         else:

@@ -8,6 +8,7 @@ later (`resolve.deliver`).
 
 from binascii import b2a_base64, hexlify
 
+from firmware import originals
 from firmware.emv import tlv
 from firmware.emv.ask import Reply
 from firmware.emv.outcome import APPROVED
@@ -104,11 +105,15 @@ def _stored(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     sealed = yield from _sealed(terminal, draft)
     if sealed is None:
         return Result("not-sent", "", "no-key")
+    if not originals.stands(terminal, draft):
+        return Result("not-sent", "", "original")
     record = messages.record(terminal, draft, unionpay.trace(terminal.ledger.next_trace()), sealed[0], sealed[1])
     return _kept(terminal, draft, record, "")
 
 
 def _kept(terminal: "Terminal", draft: "Draft", record: "Record", code: str) -> Result:
+    if terminal.settlement.frozen:
+        return Result("not-sent", "", "settling")
     now_s = terminal.calendar.now_s()
     try:
         terminal.ledger.offline(record, now_s)
@@ -159,6 +164,8 @@ def refused(terminal: "Terminal", draft: "Draft", outcome: "Outcome") -> "Work[N
 def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
     """The issuer is asked."""
     ledger = terminal.ledger
+    if terminal.settlement.frozen and draft.row.kept:
+        return Result("not-sent", "", "settling")
     if not terminal.signed_on() and not draft.pin_block:  # a PIN block is bound to the keys it was made with
         yield Tell("signing-on")
         why = yield from sign_on(terminal)
@@ -176,6 +183,8 @@ def _online(terminal: "Terminal", draft: "Draft") -> "Work[Result]":
         draft.original = ledger.get(draft.original["id"]) or draft.original
         if ledger.is_owed(draft.original):
             return Result("not-sent", "", "owed")
+    if not originals.stands(terminal, draft):
+        return Result("not-sent", "", "original")  # the bank has refused it on the way, or somebody else has it
     if draft.pin_block and serial is None and draft.pin_key != terminal.vault.check_value("pin"):
         return Result("not-sent", "", "rekeyed")  # a sign-on on the way here: the host could not read the PIN block
     if serial is None and terminal.parameter("host.keys") == "dukpt":
@@ -272,12 +281,12 @@ def _booked(terminal: "Terminal", draft: "Draft", record: "Record", answer: Answ
             kept: Record = messages.kept_of_reply(terminal, answer.fields)
             if draft.row.unknown == REPEAT and codes.to_repeat(answer.code):
                 return _repeated(terminal, record, Result("repeating", answer.code, "later", record))
-            stands = codes.approved(answer.code) or draft.row.unknown == REPEAT and answer.code in codes.UPLOADED_CODES
+            stands = codes.approved(answer.code)  # 94 to a first sending is another message's trace number
             kept.update(messages.in_part(record, answer.fields))
             if draft.finish is not None:
                 outcome = yield from conclude(draft, _reply_of(terminal, answer))
                 kept.update(messages.kept_of_chip(outcome, record.get("cryptogram", "")))
-                if draft.referral and outcome.status == APPROVED and not stands:
+                if draft.referral and draft.row.offline and outcome.status == APPROVED and not stands:
                     ledger.declined(record, kept)  # this message was; what its bank said by telephone is another
                     return (yield from _offline(terminal, draft))
                 if outcome.scripts:

@@ -190,7 +190,7 @@ def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who:
         "who": hexlify(who).decode(),
         "free_fen": verification.free_fen(terminal, draft.pan),
         "pan": masked(draft.pan),
-        "scheme": schemes.of_card(card.aid if card is not None else "", draft.pan),
+        "scheme": _scheme(draft),
         "sealed": b2a_base64(sealed).decode().strip(),
         "original": draft.original["id"] if draft.original is not None else 0,
     }
@@ -214,6 +214,13 @@ def record(terminal: "Terminal", draft: "Draft", trace: str, sealed: bytes, who:
         if card.tags and row.card == "full":
             kept.update(kept_of_chip(card))
     return kept
+
+
+def _scheme(draft: "Draft") -> str:
+    """The original's, as the host has it; of a card that is new here as the card says."""
+    if draft.original is not None and draft.original.get("scheme"):
+        return str(draft.original["scheme"])
+    return schemes.of_card(draft.card.aid if draft.card is not None else "", draft.pan)
 
 
 NOT_VERIFIED = 0x80  # TVR byte 3: the holder was not verified, and signs

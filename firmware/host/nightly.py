@@ -37,8 +37,9 @@ class Nightly:
 
     def stop(self) -> None:
         """Nothing goes on behind the pages any more."""
-        self._terminal.tasks.cancel(self._task)
-        self._tried_ms = self._terminal.now_ms()
+        if self._task is not None and not self._task.ended:
+            self._terminal.tasks.cancel(self._task)
+            self._tried_ms = self._terminal.now_ms()
 
     def _watch(self) -> "Work[None]":
         terminal = self._terminal

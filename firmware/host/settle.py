@@ -69,6 +69,8 @@ def settle(terminal: "Terminal", by_itself: bool = False) -> "Work[Outcome]":
     """Begins a settlement of the batch, or goes on with the one that is running -> Outcome. Tells Progress."""
     yield Turn("host")
     settlement = terminal.settlement
+    if by_itself and terminal.draft is not None:
+        return Outcome("not-begun", "busy")  # somebody has begun a transaction while this stood in line
     line = Line()
     try:
         if settlement.running is None:
@@ -100,6 +102,7 @@ def _open(terminal: "Terminal", line: Line) -> "Work[Outcome | None]":
     yield from repeat_all(terminal)
     yield from deliver(terminal)
     records = ledger.to_reverse() + ledger.to_repeat()
+    records += [record for what, record in ledger.notices() if what == OFFLINE and record["batch"] == ledger.batch]
     if records:
         terminal.settlement.forget()
         outcome = Outcome("open")
@@ -209,7 +212,7 @@ def _one(terminal: "Terminal", line: Line, upload: "uploads.Upload") -> "Work[Ou
         if attempt:
             yield Pause(BETWEEN_TRIES_MS)
         try:
-            mti, fields = yield from uploads.message(terminal, settlement.current, upload, cards)
+            mti, fields = uploads.message(terminal, settlement.current, upload, cards)
             answer = yield from exchange(terminal, mti, fields, False, line=line)
         except UNUSABLE:
             return (yield from _apart(terminal, line, upload, ""))

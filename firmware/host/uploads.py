@@ -15,15 +15,12 @@ power cut, is the same both times.
 Source: reference/host.md §6 (settlement, 4), §3 (fields).
 """
 
-from binascii import a2b_base64, unhexlify
+from binascii import unhexlify
 
-from firmware.events import VAULT_DONE
 from firmware.host import messages
-from firmware.host.session import VAULT_MS
 from firmware.iso8583 import batch, codes, unionpay
 from firmware.ledger import APPROVED, DECLINED, REVERSED
 from firmware.settlement import all_balanced, answered, halves, is_balanced, organisation, records_of
-from firmware.tasks import Ask
 from firmware.transactions import BY_NAME, NOTICE, REPEAT
 
 TYPE_CHECKING = False
@@ -31,7 +28,6 @@ if TYPE_CHECKING:
     from firmware.host.messages import Fields
     from firmware.ledger import Record
     from firmware.settlement import Kept
-    from firmware.tasks import Work
     from firmware.terminal import Terminal
 
     Card = tuple[str, str]  # number, expiry YYMM or ""
@@ -108,8 +104,8 @@ def after(parts: "list[list[int]]", place: "list[int] | None") -> "list[tuple[in
     return found
 
 
-def message(terminal: "Terminal", kept: "Kept", upload: Upload, cards: "list[Card]") -> "Work[tuple[str, Fields]]":
-    """A task: the message of an upload, cards: of its records. Raises ValueError, KeyError, TypeError for a record that lacks
+def message(terminal: "Terminal", kept: "Kept", upload: Upload, cards: "list[Card]") -> "tuple[str, Fields]":
+    """The message of an upload, cards: of its records. Raises ValueError, KeyError, TypeError for a record that lacks
     what it needs, ports.StoreError."""
     record, (pan, expiry) = upload.records[0], cards[0]
     part = PARTS[upload.part]
@@ -117,7 +113,7 @@ def message(terminal: "Terminal", kept: "Kept", upload: Upload, cards: "list[Car
         return _list(terminal, kept, upload.records, cards)
     if part in (CHIP, CHIP_OFFLINE, FAILED):
         return _chip(terminal, kept, record, pan, expiry, part)
-    told = yield from _told(terminal, record, pan, expiry)
+    told = _told(terminal, record, pan, expiry)
     told[60] = told[60][:2] + kept["batch"] + batch.UPLOAD
     fields = {number: told[number] for number in told if number not in NEVER_SENT}
     fields[2] = pan  # a swiped card was named by its track
@@ -155,12 +151,8 @@ def _chip(terminal: "Terminal", kept: "Kept", record: "Record", pan: str, expiry
     return "0320", fields
 
 
-def _told(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "Work[Fields]":
-    """The fields that the host was told of it with: the message itself where it is kept."""
-    if record.get("message"):
-        event = yield Ask("vault", "unseal", a2b_base64(record["message"]), within_ms=VAULT_MS)
-        if event.name == VAULT_DONE:
-            return terminal.codec.unpack(event.value)[1]
+def _told(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "Fields":
+    """The fields that the host was told of it with, as far as the record has them."""
     fields = messages.message_of(terminal, record, pan, expiry)[1]
     row = BY_NAME[record["kind"]]
     if row.unknown == REPEAT:

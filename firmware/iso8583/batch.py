@@ -42,7 +42,15 @@ DONE, FAILED = "61", "71"  # F62
 Half = namedtuple("Half", ("debit_fen", "debits", "credit_fen", "credits", "flag"))
 NOTHING = Half(0, 0, 0, 0, UNTOLD)
 DIFFERENT = Half(0, 0, 0, 0, UNBALANCED)  # no sums, only that they differ
-Item = namedtuple("Item", ("organisation", "trace", "pan", "fen"))
+
+
+class Item(namedtuple("Item", ("organisation", "trace", "pan", "fen"))):
+    """A line of a list; its `repr` holds no card number."""
+
+    def __repr__(self) -> str:
+        return "Item(%s)" % self.trace
+
+
 Result = namedtuple("Result", ("kind", "organisation", "fen"))
 
 

@@ -25,6 +25,7 @@ APPROVED = "00"
 SIGN_ON_CODES = ("77", "99", "A0")
 REVERSED_CODES = ("00", "12", "25")  # with a valid MAC these end a reversal: undone, or nothing there to undo
 LATER = ("sign-on", "retry-later", "upload")  # actions that say nothing final about a message that is sent again
+UNDECIDED = ("09", "68", "98")  # nor do these: the card's bank has not answered the acquirer yet, and may have booked
 UPLOADED_CODES = ("00", "94")  # these end the upload of an offline transaction
 
 ISSUER, ACQUIRER, MERCHANT = "issuer", "acquirer", "merchant"
@@ -141,7 +142,7 @@ def look_up(code: str) -> Code:
 
 def to_repeat(code: str) -> bool:
     """Whether an answer leaves open what becomes of a message that is sent until it is answered for good."""
-    return code not in UPLOADED_CODES and look_up(code).action in LATER
+    return code not in UPLOADED_CODES and (code in UNDECIDED or look_up(code).action in LATER)
 
 
 def approved(code: str) -> bool:

@@ -92,7 +92,7 @@ class Blocked(State):
 
     leads_to = HOME + (
         "EnterAmount", "AskSupervisor", "FindOriginal", "TypeReference", "TypeCode", "Release", "Blocked", "Authorise",
-        "ConfirmAmount", "PresentCard",
+        "ConfirmAmount", "PresentCard", "EnterPin",
     )  # fmt: skip
 
     def __init__(self, result: "Result | None" = None) -> None:

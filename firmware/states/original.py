@@ -8,17 +8,16 @@ Confirm on nothing opens the list of those that can be had. An original that is 
 another one, or long ago) can be named all the same where its number is typed in full: then the bank alone knows it.
 """
 
-from firmware import calendar
+from firmware import calendar, originals
 from firmware.events import VAULT_DONE
 from firmware.host import messages
-from firmware.ledger import refund_key
 from firmware.money import yuan
 from firmware.screens import Screen
 from firmware.states.common import OK_CANCEL, Digits
 from firmware.states.query import records_page
 from firmware.states.step import ENDS, Cancelled, Step
 from firmware.tasks import Ask
-from firmware.transactions import CODE, ORIGINAL, REFERENCE
+from firmware.transactions import BY_NAME, CODE, MAIL_ORDER, ORIGINAL, REFERENCE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,30 +29,7 @@ if TYPE_CHECKING:
     from firmware.tasks import Work
     from firmware.terminal import Terminal
 
-DAY_S = 86_400
 AFTER = ("EnterAmount", "EnterTip", "PresentCard", "EnterPin", "Authorise", "ConfirmAmount")  # steps behind an original
-
-
-def problem(terminal: "Terminal", draft: "Draft", record: "Record | None") -> str:
-    """ "" for a record that this transaction may have as its original, otherwise the key of the reason's text."""
-    why = terminal.ledger.problem(record, draft.row)
-    if why or record is None:
-        return why
-    if draft.row.holds == "refund":
-        age_s = terminal.calendar.now_s() - calendar.seconds(calendar.parse_stamp(record["at"]))
-        if age_s > terminal.parameter("refund.days") * DAY_S:
-            return "refund.too_old"
-        if left_fen(terminal, draft, record) <= 0:
-            return "refund.all"
-    return ""
-
-
-def left_fen(terminal: "Terminal", draft: "Draft", record: "Record") -> int:
-    """What an original leaves: of a sale what is not refunded yet, of a pre-authorisation what a completion may come to."""
-    if draft.row.holds == "refund":
-        return terminal.ledger.stands(record)["fen"] - terminal.ledger.refunded(refund_key(record))[1]
-    held = record["fen"] + record.get("added_fen", 0)
-    return held * terminal.parameter("preauth.ceiling_percent") // 100 if draft.row.holds == "completed" else held
 
 
 def take(terminal: "Terminal", draft: "Draft", record: "Record", card: "tuple[str, str]") -> None:
@@ -64,9 +40,10 @@ def take(terminal: "Terminal", draft: "Draft", record: "Record", card: "tuple[st
         draft.fen = record["fen"] + record.get("added_fen", 0)
         draft.fixed = row.holds == "void"
     elif row.holds in ("refund", "completed"):
-        draft.most_fen = left_fen(terminal, draft, record)
+        draft.most_fen = originals.left_fen(terminal, draft.row, record)
         draft.fen = record["fen"] + record.get("added_fen", 0) if row.holds == "completed" else draft.most_fen
-    if row.card and (not row.with_card or terminal.parameter(row.with_card)):
+    there = BY_NAME[record["kind"]].condition != MAIL_ORDER  # nobody brings the card of one
+    if row.card and there and (not row.with_card or terminal.parameter(row.with_card)):
         draft.original_pan = card[0]
     else:
         draft.pan, draft.expiry = card
@@ -124,7 +101,7 @@ class _Find(Digits):
 
     def show(self, record: "Record | None") -> "State | None":
         """The original in full, or why it cannot be had."""
-        why = problem(self.terminal, self.draft, record)
+        why = originals.problem(self.terminal, self.draft.row, record)
         if why:
             self.refuse(why)
             return None
@@ -177,7 +154,7 @@ class TypeCode(_Find):
         records = self.terminal.ledger.by_code(self.typed)
         if not records:
             return TypeDate(CODE, self.typed)
-        good = [record for record in records if not problem(self.terminal, self.draft, record)]
+        good = [record for record in records if not originals.problem(self.terminal, self.draft.row, record)]
         return self.show(good[0] if good else records[0])
 
 
@@ -233,7 +210,7 @@ class PickOriginal(Step):
             if not more:
                 break
             for record in more:
-                if len(found) < 4 and not problem(terminal, draft, record):
+                if len(found) < 4 and not originals.problem(terminal, draft.row, record):
                     found.append(record)
             before = more[-1]["id"]
             if draft.row.finds == "trace" and more[-1]["batch"] != ledger.batch:

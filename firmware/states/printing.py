@@ -91,7 +91,8 @@ class PrintSlip(State):
             self.terminal.log("slip of %s: the mark cannot be written" % self.record["trace"])
         rest_fen = self.record.get("asked_fen", 0) - self.record["fen"]
         draft = self.terminal.draft
-        if rest_fen > 0 and draft is not None and draft.record is self.record:
+        takes = draft is not None and draft.row.sign > 0 and not draft.row.finds  # a sale of its own
+        if takes and rest_fen > 0 and draft is not None and draft.record is self.record:
             return self.terminal.make_state("AskRest", rest_fen)
         return home(self.terminal)
 

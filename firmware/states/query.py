@@ -3,6 +3,7 @@
 from firmware.machine import State
 from firmware.money import yuan
 from firmware.screens import Screen
+from firmware.slip import standing
 from firmware.states.common import HOME, OK, OK_CANCEL, Digits, Notice, Page, home
 from firmware.states.printing import PrintSlip, PrintTrouble
 from firmware.transactions import BY_NAME, TABLE
@@ -25,13 +26,6 @@ def mark(record: "Record") -> str:
     if record["phase"] == "approved":
         return "mark.voided" if record.get("void") else "mark.adjusted" if record.get("adjusted") else ""
     return {"declined": "mark.declined", "reversed": "mark.reversed"}.get(record["phase"], "mark.unknown")
-
-
-def standing(record: "Record") -> str:
-    """What became of it, in the words of the page: its phase, "voided", or "refused" by the host it was brought to."""
-    if "refused" in record:
-        return "refused"
-    return "voided" if record.get("void") and record["phase"] == "approved" else record["phase"]
 
 
 def records_page(records: "list[Record]") -> "list[tuple[str, Wording]]":

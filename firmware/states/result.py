@@ -60,7 +60,8 @@ class NotSent(ResultPage):
         "no-network": "why.no-network",
         "closed": "why.closed", "broken": "why.closed", "store": "why.store", "no-key": "why.keys",
         "load": "why.load", "rekeyed": "why.rekeyed",
-        "owed": "why.owed", "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
+        "owed": "why.owed", "original": "why.original",
+        "settling": "why.settling", "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
     }  # fmt: skip
 
     def __init__(self, result: "Result | str | None" = None) -> None:
@@ -71,6 +72,8 @@ class NotSent(ResultPage):
             what: Wording = ("why.code", ("", self.why[5:]))
         else:
             what = self.WORDS.get(self.why, "why.network")
+        if self.why == "original":
+            return Screen("not_sent.title", (what, "cancelled.what", "do.query"), keys=OK, style="alert")
         do = "do.store" if self.why == "store" else "do.again"
         return Screen("not_sent.title", (what, self.terminal.money("money.not_taken"), do), keys=OK, style="alert")
 

@@ -366,9 +366,9 @@ def print_last(terminal: "Terminal") -> State:
 
 def hinders(terminal: "Terminal") -> "State | None":
     """The settlement that stands before a transaction; None when none does: what the host has not heard of is given up."""
+    terminal.settle_in_front()
     if terminal.settlement.running is None:
         return None
-    terminal.settle_in_front()
     terminal.settlement.forget()
     return Settle() if terminal.settlement.running is not None else None
 

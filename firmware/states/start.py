@@ -167,7 +167,8 @@ class LastSale(State):
         what = ("query.amount", record["kind"] + ".title", ("", yuan(record["fen"])))
         if record["phase"] == "approved":
             return Screen("last.title", (what, "last.approved", "last.print"), keys=OK_CANCEL)
-        return Screen("last.title", (what, "last.unknown", "last.reversing"), keys=OK, style="alert")
+        goes_on = "last.repeating" if record["phase"] == "repeating" else "last.reversing"
+        return Screen("last.title", (what, "last.unknown", goes_on), keys=OK, style="alert")
 
     def on_confirm(self) -> "State | None":
         if self.record["phase"] == "approved" and self.terminal.has("printer"):

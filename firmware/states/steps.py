@@ -102,7 +102,8 @@ def once_more(terminal: "Terminal", tried: int) -> "State":
 
 def rest(terminal: "Terminal", fen: int) -> "State":
     """A new sale of what another one has left to be paid: its amount is known."""
-    page = begin(terminal, SALE)
+    before = terminal.draft
+    page = begin(terminal, SALE if before is None or before.row.card else before.row)
     if terminal.draft is not None:
         terminal.draft.fen = fen
         terminal.draft.fixed = True

@@ -205,14 +205,11 @@ DAY = """
 patience 20 s
 parameter module.moto true
 parameter module.offline true
-parameter host.reply_ms 5000
 power on
 wait screen 操作员号
 keys 99 ENTER 12345678 ENTER
 wait screen 终端信息
 wait 2000 ms
-keys 4
-wait screen 签到
 keys 6 2
 wait screen 3DES 128
 keys 1
@@ -247,7 +244,7 @@ keys CANCEL CANCEL
 wait screen 1 消费
 keys 9
 wait screen 订购
-keys 2
+keys 3
 wait screen 请输入金额
 keys 2500 ENTER
 wait screen 请输入卡号
@@ -387,7 +384,7 @@ class Day:
             self._ask_wrongly(asked, device)
             self.masks = [masked(card.pan).encode() for card in device.town.shelf.bank_cards()]
             self.places["live log"] = "\n".join("%s %s" % (entry.kind, entry.text) for entry in device.log).encode()
-            self.paper = device.all_paper_text()
+            self.paper = device.all_paper_text
             self.places["paper"] = self.paper.encode()
             server.close()
             for name, data in secrets.files(device.terminal_folder).items():
@@ -428,7 +425,7 @@ class Day:
     def _ask_wrongly(self, asked, device):
         """Whoever types a secret into the wrong place does not get it back."""
         for secret in (device.town.shelf.card("debit").pan, SIM_PIN):
-            for word in ("signal", "tower", "sim", "network", "modem", "sms", "rule", "name"):
+            for word in ("signal", "tower", "sim", "network", "modem", "rule", "name"):
                 for path in ("/api/radio", "/api/modem", "/api/fault", "/api/" + word):
                     asked.post(path, {word: secret})
 

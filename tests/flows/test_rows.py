@@ -261,11 +261,13 @@ ROWS = {
     ),
     "complete": Row(
         complete, ("0200", "000000", "06", "20"), 8000, ("交易类型:预授权完成请求", "金额:RMB 80.00", "原授权码:{authorisation}"),
-        held_by, holding, full=False, net=(8000, 0), switches=("complete.card", "complete.pin"), module="module.preauth", title="预授权",
+        held_by, holding, full=False, net=(8000, 0), no="原预授权仍有效", back="已冲正 原授权有效",
+        switches=("complete.card", "complete.pin"), module="module.preauth", title="预授权",
     ),
     "complete-notice": Row(
         partial(complete, digit="3"), ("0220", "000000", "06", "24"), 8000, ("交易类型:预授权完成通知", "金额:RMB 80.00"),
-        held_by, holding, full=False, net=(8000, 0), switches=("complete.card", ""), module="module.preauth", title="预授权",
+        held_by, holding, full=False, net=(8000, 0), no="原预授权仍有效", switches=("complete.card", ""), module="module.preauth",
+        title="预授权",
     ),
     "complete-void": Row(
         void_completion, ("0200", "200000", "06", "21"), 8000, ("交易类型:完成撤销", "金额:RMB -80.00", "原凭证号:{trace}"),
@@ -577,6 +579,31 @@ def test_another_card_than_the_originals_is_refused_before_anything_is_sent(name
     shop.type("CANCEL")
     finish(shop)
     assert shop.heard == [] and differ(shop) == []
+
+
+@pytest.mark.parametrize("name", ["void", "preauth-void", "complete", "complete-void"])
+def test_a_pin_that_is_typed_without_a_card_is_asked_for_anew_behind_a_reversal(name):
+    """What was cut before is found out on the way to the host."""
+    row = ROWS[name]
+    shop = opened(name, TAP, **dict(zip(row.switches, (False, True), strict=True)))
+    shop.link.reach = lambda point: shop.later(0, shop.plug) if point == "link:sent" else None
+    shop.walk(("6 管理", "1"), ("请输入金额", "1234 ENTER"), ("请挥卡", lambda shop: present(shop, "debit", TAP)))
+    shop.run(1_000)
+    assert shop.machine is None
+    shop.link.reach = lambda point: None
+    shop.take()
+    shop.rules.add("always on reversal ignore")
+    shop.power_on()
+    shop.walk(("断电时结果未知", "ENTER"))
+    shop.log_in()
+    row.reach(shop)
+    assert go_on(shop) == "Blocked"
+    shop.rules.clear()
+    shop.type("ENTER")
+    shop.until(lambda: shop.state == "EnterPin")
+    assert go_on(shop) == "NextCopy"
+    finish(shop)
+    assert differ(shop) == []
 
 
 # -- how much

@@ -27,7 +27,7 @@ GROUPS = {
     "acquirer": ("tools.bench.acquirer", "the host under 1,000 terminals for a minute; its cost a sale; TLS"),
     "day": ("tools.bench.day", "500 sales in a row at the wire, and what becomes of the memory"),
 }
-DEFAULT = ("codecs", "cards", "start", "keys", "tap", "world", "lists")
+DEFAULT = ("codecs", "cards", "start", "keys", "tap", "world", "lists", "acquirer")
 
 
 def main(argv: list[str]) -> int:
