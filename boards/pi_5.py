@@ -36,7 +36,9 @@ BOARD = {
         "light": {"driver": "lamps", "pins": (10, 9, 11, 8)},
         "vault": {"driver": "software"},
         "link": {"driver": "tcp"},
-        "modem": {"driver": "at", "bus": "uart-modem", "profile": "ec25", "ip": "kernel", "interface": "usb0", "reset": 19, "power": 21},
+        "modem": {
+            "driver": "at", "bus": "uart-modem", "profile": "ec25", "ip": "kernel", "interface": "usb0", "reset": 19, "power": 21,
+        },
         "store": {"driver": "sqlite"},
         "clock": {"driver": "system"},
         "random": {"driver": "system"},

@@ -226,7 +226,8 @@ class _Connection:
             yield from self._stream(plain)
 
     def _arrive(self) -> "Waits":
-        """Waits for one that starts, tries those that are up -> (name of the one that carries, plain pieces that came with the end of the handshake)."""
+        """Waits for one that starts, tries those that are up -> (name of the one that carries, plain pieces that came with the
+        end of the handshake)."""
         network, where = self.link.network, self.where
         end = self._began + where["connect_ms"] / 1000
         wanted = where.get("bearers", BEARERS)

@@ -53,6 +53,9 @@ BAUDS = (115200, 9600, 921600, 460800, 230400, 57600, 38400, 19200)
 SPEAK, SIM, NETWORK_RUNG, ATTACH, UP = "speak", "sim", "network", "attach", "up"
 CURES = ("socket", "context", "radio", "reset", "power")
 
+# What an earlier run may have left the modem waiting for when it died: the rest of the bytes it had announced, or of a text
+# message, which the first of these gives up.
+OWED = b"\x1b" + bytes(1500)
 GAP_S = 1.0  # bytes that were announced come without such a pause
 RESYNCS = 5
 RESYNC_S = 2.0
@@ -628,11 +631,13 @@ class AtModem:
     def _answers_at(self, baud, tries=2):
         self._line.open(baud)
         self._channel.forget()
-        for _ in range(tries):
+        for number in range(tries):
             answer = self._exchange(at.Command("AT"), self.at_s)
             if answer is not None and answer.ok:
                 self._settle(self.quiet_s)
                 return True
+            if not number:
+                self._line.write(OWED)
         return False
 
     def _to_board_speed(self):

@@ -18,7 +18,8 @@ broken into lines. A step that fails ends the script: `Failed` names file, line 
     keys           digits are typed one by one, `.` is the key 00, names are those of the keys (ENTER CANCEL ...),
                    `PIN:debit` is the PIN of that card, `CARD:debit` its number, `EXPIRY:debit` its month and year
     fault NAME     paper-out, cover-open, hot, printer-silent, line-down, reader-silent, chip-gone, stripe-gone,
-                   display-gone, low-paper, modem-gone, modem-silent, modem-noise, modem-storm
+                   display-gone, low-paper, modem-gone, modem-silent, modem-noise, modem-storm, tls-wrong-name,
+                   tls-expired, tls-self-made (where the line to the host has TLS)
     swipe NAME     through the groove; `badly`: so that nothing of it can be read
     rule TEXT      what the host does to some message, in the host's own words: emulator/acquirer/rules.py
     signal N       how well the mobile network is heard, 0 to 100 percent

@@ -165,7 +165,7 @@ class Town:
     def open_page(self, port: int = 0) -> str:
         """Serves the acquirer's own page until the town is closed; its address. Another port when this one is taken."""
         if self._page is None:
-            names = {card.pan: f"{card.title} {card.name}" for card in self.shelf.bank_cards()}
+            names = {card.pan: card.title for card in self.shelf.bank_cards()}
             desk = Desk(self.acquirer, self._server, names, self.rule, self._changed)
             try:
                 self._page = Page(desk, port)

@@ -359,21 +359,21 @@ class Ledger:
         totals = self._totals_of(new)
         _count(totals, new, 1)
         self._commit([self._row(new)] + self._totals_rows(new, totals) + self._consequences(new), new)
-        if self._is_ours(new):
+        if self.is_ours(new):
             self._totals = totals
         record.update(new)
 
-    def _is_ours(self, record: "Record") -> bool:
+    def is_ours(self, record: "Record") -> bool:
         """Whether it is of this batch: not of an earlier one that had the same number."""
         return record["batch"] == self.batch and record["id"] > self.counters["begun"]
 
     def _totals_of(self, record: "Record") -> "Totals":
         """A copy of the totals that it stands in."""
-        return _copy(self._totals) if self._is_ours(record) else self._load_totals(record["batch"])
+        return _copy(self._totals) if self.is_ours(record) else self._load_totals(record["batch"])
 
     def _totals_rows(self, record: "Record", totals: "Totals") -> "list[Row]":
         """The row that keeps them; none when its batch's number has begun anew since, and its totals are gone."""
-        gone = record["batch"] == self.batch and not self._is_ours(record)
+        gone = record["batch"] == self.batch and not self.is_ours(record)
         return [] if gone else [_totals_row(record["batch"], totals)]
 
     def _consequences(self, record: "Record") -> "list[Row]":
@@ -455,7 +455,7 @@ class Ledger:
             index = "refused " + record["batch"] if what == OFFLINE else "kept"
             rows.append(self._notice(record, what, reply.get("code", ""), index))
         self._store.commit(rows)
-        if self._is_ours(record):
+        if self.is_ours(record):
             self._totals = totals
         self.owed -= 1
         self.refused_uploads = self._count_refused()
@@ -589,8 +589,11 @@ class Ledger:
         if not isinstance(kept, dict) or not all([isinstance(kept.get(name, 0), int) for name in ("open", "fen")]):
             if reference not in self.damaged:
                 self.damaged.append(reference)
+            busy = [record["id"] for record in self.to_repeat() if record.get("of_reference") == reference]
             original = self.by_reference(reference)
-            return (NOBODY, 0) if original is None else (0, int(original.get("refunded_fen", 0)))
+            if original is None:
+                return (NOBODY, 0)
+            return (busy[0] if busy else 0, int(original.get("refunded_fen", 0)))
         return (kept.get("open", 0), kept.get("fen", 0))
 
     def _row(self, record: "Record") -> "Row":
@@ -673,7 +676,7 @@ class Ledger:
 
     def holds_something(self) -> bool:
         """Whether something of this batch has moved money, or may have."""
-        return self.in_batch() > 0 or any([record["batch"] == self.batch for record in self.to_reverse() + self.to_repeat()])
+        return self.in_batch() > 0 or any([self.is_ours(record) for record in self.to_reverse() + self.to_repeat()])
 
     def by_reference(self, reference: str) -> "Record | None":
         """The approved record with this reference number, of any batch, and of what has changed the total of another that

@@ -19,7 +19,6 @@ Result (the chip's transaction is over), or Trouble.
 Source: reference/emv.md a and b; EMV Book 4, 11 (the merchant's side); products.md §1.2 (sale).
 """
 
-
 from firmware import questions, stripe, verification
 from firmware.emv import ask
 from firmware.emv.outcome import (

@@ -249,7 +249,8 @@ class Terminal:
         """The network has changed. It may know the time, which a board without a clock of its own does not; and where there is a
         way to the host again, what it has to hear of goes at once. Raises ports.StoreError."""
         carries = self.corner() not in ("", "none")
-        if carries and not self._carried and self._open():
+        under_way = self.draft is not None and self.draft.record is not None  # its own conversation goes on, and resolves it
+        if carries and not self._carried and not under_way and self._open():
             self.upload_now()
             self.resolve_behind()
         self._carried = carries

@@ -9,7 +9,9 @@
     keys      working keys, MAC, PIN block, DUKPT: the host's side of reference/host.md §4
     books     accounts, postings, holds, cards, terminals, in SQLite; double entry, to the fen; statements: what they tell
     rules     what a person wants to go wrong: by amount, by card, for the next messages, from a file
-    server    the core behind TCP
+    server    the core behind TCP, for thousands of terminals; secure, certificates: with TLS
+    watch, tables, web        what a person sees and does: the last messages, the books, the page
+    host      all of it on its own, for any maker's terminal: `python -m emulator.acquirer`
 
 It keeps keys, PINs and card numbers, as a bank does, in a folder of its own; its log is masked.
 """

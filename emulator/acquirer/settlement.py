@@ -181,7 +181,8 @@ class Settlement:
 
     def _dispute(self, terminal: str, name: str, half: int) -> None:
         """Notes every difference between what was uploaded of a half and what the books have of it."""
-        booked = {trace: (pan, fen) for trace, _, pan, fen in self._booked(terminal, name) if half_of(pan) == half}
+        moved = [row for row in self._booked(terminal, name) if row[1] in DEBIT + CREDIT]
+        booked = {trace: (pan, fen) for trace, _, pan, fen in moved if half_of(pan) == half}
         query = "SELECT trace, pan, amount_fen FROM uploads WHERE terminal = ? AND batch = ?"
         rows = self._db.execute(query, (terminal, name)).fetchall()
         told = {trace: (pan, fen) for trace, pan, fen in rows if half_of(pan) == half}

@@ -102,7 +102,7 @@ def _open(terminal: "Terminal", line: Line) -> "Work[Outcome | None]":
     yield from repeat_all(terminal)
     yield from deliver(terminal)
     records = ledger.to_reverse() + ledger.to_repeat()
-    records += [record for what, record in ledger.notices() if what == OFFLINE and record["batch"] == ledger.batch]
+    records += [record for what, record in ledger.notices() if what == OFFLINE and ledger.is_ours(record)]
     if records:
         terminal.settlement.forget()
         outcome = Outcome("open")

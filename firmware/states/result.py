@@ -30,7 +30,7 @@ class ResultPage(Page):
 class Declined(ResultPage):
     """The bank said no, in words. A wrong PIN offers the same amount anew: new tap, new trace number."""
 
-    leads_to = HOME + ("PresentCard", "EnterPin", "Authorise")
+    leads_to = HOME + ("PresentCard", "ConfirmAmount", "EnterPin", "Authorise")
 
     def _again(self) -> bool:
         draft = self.terminal.draft
@@ -134,7 +134,7 @@ class Repeating(ResultPage):
 class AskRest(Page):
     """The bank has approved less than was asked for: the rest is asked for otherwise. rest_fen: how much that is."""
 
-    leads_to = HOME + ("PresentCard", "Blocked", "BatchFull", "ReaderMissing", "Settle")
+    leads_to = HOME + ("PresentCard", "TypeNumber", "Blocked", "BatchFull", "ReaderMissing", "Settle")
     deadline_ms = 120_000
 
     def __init__(self, rest_fen: int = 0) -> None:

@@ -109,7 +109,10 @@ WRONG = [
     (("parts", "display", "driver"), "ssd9999", "parts.display.driver: 'ssd9999' is no driver for it; there are ssd1306, sh1106"),
     (("parts", "display", "driver"), ["ssd1306"], "parts.display.driver: ['ssd1306'] is no driver for it"),
     (("parts", "display", "bus"), ..., "parts.display.bus: is missing"),
-    (("parts", "display", "bus"), "i2c7", "parts.display.bus: there is no bus i2c7; there are i2c1, uart0, uart3, uart5, uart-modem, gpio"),
+    (
+        ("parts", "display", "bus"), "i2c7",
+        "parts.display.bus: there is no bus i2c7; there are i2c1, uart0, uart3, uart5, uart-modem, gpio",
+    ),
     (("parts", "display", "bus"), "uart3", "parts.display.bus: ssd1306 is not on uart3; ssd1306 needs i2c"),
     (("parts", "display", "address"), 0x3C3C, "parts.display.address: 15420 is not in 8..119"),
     (("parts", "display", "address"), True, "parts.display.address: True is not a whole number"),
@@ -206,7 +209,6 @@ def test_all_boards_load_without_hardware_packages():
     )
     said = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert said.strip() == ""
-
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.port + "-" + row.driver)

@@ -1,14 +1,16 @@
-"""The firmware with one thing done wrong on purpose: `careless_firmware.py HOW --board ... --data ...`.
+"""The firmware with something done wrong on purpose: `careless_firmware.py HOW[,HOW] --board ... --data ...`.
 
     never        the store never syncs
     intent       the intent is written without a sync
     afterwards   the intent is written when the reply has come
     approval     the approval is written without a sync
+    ethernet     no mistake: its messages go by the system's sockets, not by the modem
 """
 
 import sqlite3
 import sys
 
+from boards import emulator
 from firmware.__main__ import main
 from firmware.ledger import Ledger
 
@@ -58,13 +60,19 @@ def afterwards():
     Ledger.sent, Ledger.approved = careless_sent, careless_approved
 
 
+def ethernet():
+    emulator.BOARD["parts"]["link"] = {"driver": "tcp", "only": ("ethernet",)}
+
+
 WAYS = {
     "never": never,
     "intent": lambda: unsynced("sent"),
     "afterwards": afterwards,
     "approval": lambda: unsynced("approved"),
+    "ethernet": ethernet,
 }
 
 if __name__ == "__main__":
-    WAYS[sys.argv[1]]()
+    for how in sys.argv[1].split(","):
+        WAYS[how]()
     sys.exit(main(sys.argv[2:]))

@@ -257,6 +257,14 @@ def test_hundreds_of_terminals_are_answered_at_once(server):
             plug.close()
 
 
+def test_small_pieces_leave_at_once(server):
+    with dial(server) as plug:
+        plug.sendall(ECHO)
+        read_frame(plug)
+        (line,) = server.lines
+        assert line.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_what_goes_wrong_in_the_host_ends_one_line_and_not_the_host(server):
     def full(kind, text):
         raise OSError("the log's disk is full")

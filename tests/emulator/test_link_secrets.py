@@ -33,7 +33,8 @@ from firmware.money import masked
 from tests import hostile_host
 from tests.emulator import test_secrets as secrets
 from tests.emulator.secret_search import Searcher, of_bytes
-from tests.flows.test_keys import keyed
+from tests.flows.test_keys import TRANSPORT, keyed
+from tests.flows.test_keys import opened as opened_with_keys
 
 SIM_PIN = "73918264"
 PINS = {"debit": "318460972553", "credit": "640917352881", "pin-asking": "905527381640"}
@@ -117,6 +118,23 @@ def test_nothing_secret_is_left_by_any_conversation_with_any_host(kind):
         assert masked(shop.shelf.card("debit").pan).encode() in data, "there is something to be searched"
 
 
+@pytest.mark.parametrize("form", ["B", "tr31"])
+def test_a_master_key_that_comes_from_the_host_is_in_no_store_and_in_no_log(form):
+    shop = opened_with_keys({"host.master_id": "000042"}, transport=TRANSPORT)
+    search, said = Searcher(), []
+    search.key("transport", TRANSPORT)
+    told, show = shop.acquirer.log, shop.display.show
+    shop.acquirer.log = lambda kind, text: (said.append(text), told(kind, text))
+    shop.display.show = lambda screen: (said.append(Shop._text_of(screen)), show(screen))
+    keys_of(search, shop.bank, TERMINAL)
+    shop.bank.set_profile(TERMINAL, {"transport_key": TRANSPORT, "master_reply": form})
+    shop.walk(("4 管理", "6"), ("3 下载主密钥", "3"), ("主密钥已更换", "ENTER"), ("4 管理", None))
+    keys_of(search, shop.bank, TERMINAL)
+    data = "\n".join([*said, *[text for _, text in shop.log.lines]]).encode()
+    data += b"\n".join(part for _, _, value, _ in shop.store.image() for part in opened(value))
+    assert len(search) > 100 and b"999" in data and search.find(data) == []
+
+
 # -- in errors
 
 
@@ -133,8 +151,8 @@ def messages():
     chip = bytes.fromhex("5A0A" + pan + "F" + "9F2608" + "0011223344556677" + "570B" + "6258091764305218934D30".ljust(22, "F"))
     head = {3: "000000", 4: "000000123456", 11: "000042", 41: "KF000001", 42: "898110153310001", 49: "156", 60: "22000001000601"}
     codec = unionpay.codec()
-    request = {**head, 2: pan, 14: "3012", 22: "051", 23: "001", 25: "00", 26: "12", 35: track, 52: pin_block, 53: "2600000000000000",
-               55: chip, 64: bytes(8)}  # fmt: skip
+    request = {**head, 2: pan, 14: "3012", 22: "051", 23: "001", 25: "00", 26: "12", 35: track, 52: pin_block,
+               53: "26" + "0" * 14, 55: chip, 64: bytes(8)}  # fmt: skip
     keys = {11: "000042", 41: "KF000001", 42: "898110153310001", 39: "00", 60: "00000001003", 62: key + bytes(4) + key + bytes(4)}
     listed = {**head, 48: "01" + "00" + "000042" + "0" + pan + "000000123456", 60: "00000001201"}
     del listed[3], listed[4], listed[49]
@@ -268,7 +286,7 @@ wait screen 请撕下
 keys ENTER
 wait screen 1 消费
 modem back
-rule next on refund silence
+rule next on refund cut-after
 keys 7
 wait screen 主管密码
 keys 123456 ENTER
@@ -310,7 +328,7 @@ power on
 wait screen 操作员号
 keys 01 ENTER 0000 ENTER
 wait screen 1 消费
-rule next on sale garbage
+rule next on sale cut-after
 keys 1 1234 ENTER
 wait screen 请挥卡
 tap debit
@@ -335,10 +353,10 @@ power off
 
 
 class Day:
-    """Where the day has left anything: `places`, name: bytes."""
+    """Where the day has left anything: `places`, name: bytes. wire: what the modem alone has heard, in clear."""
 
     def __init__(self, folder, patch):
-        self.places = {}
+        self.places, self.wire = {}, []
         patch.setattr(secrets, "PINS", PINS)
         patch.setattr(secrets, "Device", partial(Device, tls=False))
         device, components = secrets.prepared(folder, patch)
@@ -366,8 +384,8 @@ class Day:
             for number, component in enumerate((one, two), 1):
                 search.key("component %d" % number, component)
             keys_of(search, device.town.ledger, device.town.terminal_number)
-            self.wire = []
-            device.chips.modem.heard = self.wire.append
+            modem, feed = device.chips.modem, device.chips.modem._feed
+            modem._feed = lambda: (self.wire.append(bytes(modem._in)), feed())
             self.page = device.town.open_page()
 
             def before(step):
@@ -457,15 +475,31 @@ def test_nothing_secret_lies_where_the_day_has_left_anything(day):
 
 def test_the_day_has_left_something_in_every_place(day):
     names = " ".join(day.places)
-    for part in ("store.db", "store.db-wal at", "kaifu.log", "recording/log.txt", "answer 9", "bank /api/state", "bank statement 3"):
+    for part in (
+        "store.db",
+        "store.db-wal at",
+        "kaifu.log",
+        "recording/log.txt",
+        "answer 9",
+        "bank /api/state",
+        "bank statement 3",
+    ):
         assert part in names, part
     everything = b"\n".join(day.places.values())
     assert sum(mask in everything for mask in day.masks) >= 2
     records = day.places["terminal's records"]
-    for part in (b'"message"', b'"sealed"', b'"refund"', b'"offline-sale"', b'"moto"', b'"reversed"'):
+    for part in (b'"sealed"', b'"refund"', b'"offline-sale"', b'"moto"', b'"reversed"'):
         assert part in records, part
+    assert b'"message"' in everything, "of the refund, sealed"
     assert b"modem" in day.places["live log"] and b"0320" in day.places["live log"] and b"0500" in day.places["live log"]
     assert "被平台拒绝" in day.paper or "失败" in day.paper
+
+
+def test_what_went_through_the_modem_had_them_in_it(day):
+    """The same search on what only the module heard: it finds the numbers in the messages, and the PIN that the SIM was given."""
+    found = {name for name, _ in day.search.find(b"\n".join(day.wire))}
+    assert {"number of debit", "number of credit", "PIN of the SIM"} <= found
+    assert not [name for name in found if "key" in name or "component" in name or "PIN block" in name or name == "PIN of credit"]
 
 
 def test_a_planted_secret_is_found_in_each_kind_of_place(day):

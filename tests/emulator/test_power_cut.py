@@ -74,6 +74,6 @@ def test_firmware_that_writes_after_it_has_sent_is_caught_by_a_cut(tmp_path):
     shop = Shop(tmp_path, command=[*careless, "--board", "emulator", "--data", str(tmp_path / "terminal")])
     try:
         assert shop.cut_at(Shop.sale, ("link:receive", 1))
-        assert any(line.startswith("sales that stand") for line in shop.recover())
+        assert any(line.startswith("what stands") for line in shop.recover())
     finally:
         shop.close()

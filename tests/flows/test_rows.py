@@ -15,6 +15,9 @@ from emulator.world import MERCHANT, TERMINAL
 from firmware import transactions
 from firmware.iso8583 import unionpay
 from firmware.settlement import halves
+from firmware.states.online import Blocked
+from firmware.states.result import Declined
+from firmware.states.supervisor import Release
 from firmware.transactions import FORGET, NOTICE, REPEAT, REVERSE, TABLE
 from tests.books import disagreements, openings
 from tests.flows.scenarios import INSERT, SWIPE, TAP, Shop, present
@@ -602,6 +605,22 @@ def test_a_pin_that_is_typed_without_a_card_is_asked_for_anew_behind_a_reversal(
     shop.type("ENTER")
     shop.until(lambda: shop.state == "EnterPin")
     assert go_on(shop) == "NextCopy"
+    finish(shop)
+    assert differ(shop) == []
+
+
+@pytest.mark.parametrize("page", [Blocked, Declined, Release], ids=lambda page: page.__name__)
+def test_a_page_that_begins_anew_leads_to_whatever_step_the_parameters_leave_first(page):
+    assert {"PresentCard", "ConfirmAmount", "EnterPin", "Authorise"} <= set(page.leads_to)
+
+
+def test_a_refund_without_card_that_is_refused_for_its_pin_may_be_sent_again():
+    shop = opened("refund", TAP, **{"refund.card": False})
+    shop.rules.add("next on refund decline 55")
+    refund(shop)
+    assert go_on(shop) == "Declined"
+    shop.type("ENTER")
+    assert shop.state == "ConfirmAmount" and go_on(shop) == "NextCopy"
     finish(shop)
     assert differ(shop) == []
 

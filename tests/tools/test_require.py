@@ -10,7 +10,7 @@ import pytest
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
-TESTS = '''
+TESTS = """
 import pytest
 
 def test_a():
@@ -33,11 +33,11 @@ def test_d():
 @pytest.mark.xfail
 def test_e():
     assert False, "no font"
-'''
-MODULE = '''
+"""
+MODULE = """
 import pytest
 pytest.skip("chromium is not installed", allow_module_level=True)
-'''
+"""
 
 
 @pytest.fixture

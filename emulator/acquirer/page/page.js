@@ -167,7 +167,7 @@ function drawTraffic(messages) {
     const what = one.way === "closed" ? [make("span", { class: "what" }, ...both("断开连接", one.note))] : [
       make("span", { class: "who", text: one.terminal }),
       make("span", { class: "what" }, ...both(one.title[0], one.title[1]), ...(one.note ? [make("span", { class: "note", text: ` [${one.note}]` })] : [])),
-      make("span", { class: "sum", text: one.amount_fen === null ? "" : money(one.amount_fen) }),
+      make("span", { class: "sum", text: one.way !== "in" || one.amount_fen === null ? "" : money(one.amount_fen) }),
       one.way === "out" ? codeTag(one.code) : make("span", { class: "who", text: one.trace }),
     ];
     const row = make("summary", {}, make("time", { text: clock(one.at_ms) }), make("span", { class: "arrow", text: ARROWS[one.way] }), ...what);

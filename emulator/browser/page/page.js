@@ -28,7 +28,7 @@ const KEYS = [
 const FAULTS = [
   ["paper-out", "缺纸", "Paper out"], ["low-paper", "纸将用完", "Paper runs low"], ["cover-open", "纸仓盖未合", "Printer cover open"],
   ["hot", "打印头过热", "Print head too hot"], ["printer-silent", "打印机无响应", "Printer silent"], ["line-down", "网络断开", "Line to the host down"],
-  ["tls-wrong-name", "主机证书名称不符", "Host's certificate for another name"], ["tls-expired", "主机证书过期", "Host's certificate expired"], ["tls-self-made", "主机证书自签名", "Host's certificate self-made"],
+  ["tls-wrong-name", "证书名称不符", "Certificate for another name"], ["tls-expired", "证书过期", "Certificate expired"], ["tls-self-made", "证书自签名", "Certificate self-made"],
   ["reader-silent", "感应区无响应", "Contactless reader silent"], ["chip-gone", "插卡口失联", "Chip slot gone"], ["stripe-gone", "刷卡槽失联", "Stripe reader gone"], ["display-gone", "屏幕断线", "Display gone"],
 ];
 const MODEM_FAULTS = [
