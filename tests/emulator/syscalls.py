@@ -5,6 +5,13 @@ at which its sending begins. So with several threads each call has two places in
 
     nothing written   no write to the store's log between the connection's begin and the message
     not synced        something was written to the log and no sync that began later has returned
+
+    what is looked for      by Ethernet                 by the modem's line
+    a connection begins     connect                     write of AT+QIOPEN
+    a message leaves        sendto                      write of the bytes that AT+QISEND announced
+    something has come      recvfrom                    read of +QIRD and a number of bytes
+
+The modem's words stand before the bytes of an answer, so it is known by its place: the first that comes after a request.
 """
 
 import ast
@@ -12,13 +19,15 @@ import re
 from typing import NamedTuple
 
 # -D: the firmware stays the child of whoever starts it. 16 bytes of each buffer: up to the message type, no card number.
-STRACE = ("strace", "-D", "-f", "-yy", "-x", "-s", "16", "-e", "trace=connect,write,pwrite64,fsync,fdatasync,sendto,recvfrom")
+STRACE = ("strace", "-D", "-f", "-yy", "-x", "-s", "16", "-e", "trace=connect,read,write,pwrite64,fsync,fdatasync,sendto,recvfrom")
 TYPE_AT = slice(13, 15)  # length, TPDU, header, message type (host.md §1)
 
 WHOLE = re.compile(r"(\w+)\((.*)\) += (-?\d+|\?)")
 UNFINISHED = re.compile(r"(\w+)\((.*) <unfinished \.\.\.>$")
 RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)\) += (-?\d+|\?)")
 DESCRIPTOR = re.compile(r"\d+<(.*?)(?:<char [\d:]+>)?>(?:, |$)")
+HANDED = re.compile(rb"\+QIRD: [1-9]")
+ANYTHING = re.compile(rb".", re.DOTALL)
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -58,22 +67,40 @@ def _add(calls, begin, end, name, arguments, result):
     calls.append(Call(begin, end, name, file[1] if file else "", ast.literal_eval('b"%s"' % data[1]) if data else b""))
 
 
-def messages(calls: "list[Call]", name: str, kind: bytes) -> "list[Call]":
-    """Calls that send or receive a message of this type."""
-    return [call for call in calls if call.name == name and call.file.startswith("TCP:") and call.data[TYPE_AT] == kind]
+def _on_line(call, modem):
+    return call.file == modem if modem else call.file.startswith("TCP:")
 
 
-def broken(calls: "list[Call]", log: str, printer: str) -> "list[str]":
+def connections(calls: "list[Call]", modem: str = "") -> "list[Call]":
+    """Calls with which a connection begins. modem: path of its line; "": by Ethernet; so below."""
+    name, start = ("write", b"AT+QIOPEN=") if modem else ("connect", b"")
+    return [call for call in calls if call.name == name and _on_line(call, modem) and call.data.startswith(start)]
+
+
+def sent(calls: "list[Call]", kind: bytes, modem: str = "") -> "list[Call]":
+    """Calls that send a message of this type."""
+    name = "write" if modem else "sendto"
+    return [call for call in calls if call.name == name and _on_line(call, modem) and call.data[TYPE_AT] == kind]
+
+
+def answers(calls: "list[Call]", requests: "list[Call]", modem: str = "") -> "list[Call]":
+    """The calls that brought the first bytes after each request; none for a request that nothing came for."""
+    name, what = ("read", HANDED) if modem else ("recvfrom", ANYTHING)
+    came = [call for call in calls if call.name == name and _on_line(call, modem) and what.search(call.data)]
+    return [first for first in (next((one for one in came if one.end > request.end), None) for request in requests) if first]
+
+
+def broken(calls: "list[Call]", log: str, printer: str, modem: str = "") -> "list[str]":
     """Where a 0200 left before its intent, or a slip began before its approval, was written and synced.
 
     log: path of the store's write-ahead log. printer: path of the printer's line.
     """
     found = []
-    sent = messages(calls, "sendto", b"\x02\x00")
-    for call in sent:
-        lines = [each.begin for each in calls if each.name == "connect" and each.file[:4] == "TCP:" and each.begin < call.begin]
+    sales = sent(calls, b"\x02\x00", modem)
+    for call in sales:
+        lines = [each.begin for each in connections(calls, modem) if each.begin < call.begin]
         found += ["0200 at %d: %s" % (call.begin, why) for why in _not_kept(calls, log, max(lines), call.begin)]
-    for reply in messages(calls, "recvfrom", b"\x02\x10"):
+    for reply in answers(calls, sales, modem):
         slip = next((call for call in calls if call.begin > reply.end and call.name == "write" and _prints(call, printer)), None)
         if slip is not None:
             found += ["slip at %d: %s" % (slip.begin, why) for why in _not_kept(calls, log, reply.end, slip.begin)]

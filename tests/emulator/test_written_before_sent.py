@@ -13,7 +13,7 @@ from tests.emulator.cuts import Shop
 from tests.toys import until
 
 CARELESS = str(Path(__file__).with_name("careless_firmware.py"))
-LOG, PRINTER = "/t/store.db-wal", "/dev/pts/9"
+LOG, PRINTER, MODEM = "/t/store.db-wal", "/dev/pts/9", "/dev/pts/4"
 
 
 @pytest.fixture(scope="module")
@@ -24,13 +24,14 @@ def strace():
         pytest.skip("strace may not trace here (ptrace is refused): no system calls are traced")
 
 
-def traced_sale(folder, *program):
-    """(calls of one sale, path of the log, path of the printer's line)."""
+def traced_sale(folder, how=""):
+    """(calls of one sale, path of the log, path of the printer's line, path of the modem's line or "" by Ethernet)."""
     trace = folder / "trace"
+    program = [CARELESS, how] if how else ["-m", "firmware"]
     words = ["--board", "emulator", "--data", str(folder / "terminal")]
     shop = Shop(folder, command=[*syscalls.STRACE, "-o", str(trace), sys.executable, *program, *words])
     try:
-        printer = os.readlink(os.path.join(shop.device.wires.folder, "uart3"))
+        printer, modem = (os.readlink(os.path.join(shop.device.wires.folder, bus)) for bus in ("uart3", "uart-modem"))
         shop.open()
         first = shop.device.pid
         shop.sale()
@@ -39,17 +40,20 @@ def traced_sale(folder, *program):
         shop.close()
     end = [str(first), "+++"]  # strace pads a short number
     until(lambda: any(line.split()[:2] == end for line in trace.read_text().splitlines()))
-    return syscalls.read(trace.read_text().splitlines()), str(folder / "terminal" / "store.db-wal"), printer
+    calls = syscalls.read(trace.read_text().splitlines())
+    return calls, str(folder / "terminal" / "store.db-wal"), printer, "" if "ethernet" in how else modem
 
 
-def test_intent_and_approval_are_synced_before_what_they_announce(strace, tmp_path):
-    calls, log, printer = traced_sale(tmp_path, "-m", "firmware")
-    assert len(syscalls.messages(calls, "sendto", b"\x02\x00")) == 1
-    assert len(syscalls.messages(calls, "recvfrom", b"\x02\x10")) == 1
+@pytest.mark.parametrize("how", ["", "ethernet"], ids=["modem", "ethernet"])
+def test_intent_and_approval_are_synced_before_what_they_announce(strace, tmp_path, how):
+    calls, log, printer, modem = traced_sale(tmp_path, how)
+    sales = syscalls.sent(calls, b"\x02\x00", modem)
+    assert len(sales) == len(syscalls.answers(calls, sales, modem)) == 1
+    assert bool(syscalls.connections(calls)) == (not modem), "by one way, and no other"
     assert len(syscalls.slips(calls, printer)) > 10
-    assert syscalls.broken(calls, log, printer) == []
+    assert syscalls.broken(calls, log, printer, modem) == []
 
-    signed_on = syscalls.messages(calls, "recvfrom", b"\x08\x10")[-1].end
+    signed_on = syscalls.answers(calls, syscalls.sent(calls, b"\x08\x00", modem), modem)[-1].end
     off = next(call.begin for call in calls if call.name == "SIGTERM")
     syncs = [call for call in calls if call.name in ("fsync", "fdatasync") and signed_on < call.begin < off and call.file == log]
     assert len(syncs) == 3  # sign-on, intent, approval
@@ -62,10 +66,12 @@ def test_intent_and_approval_are_synced_before_what_they_announce(strace, tmp_pa
         ("intent", ["0200 not synced"]),
         ("afterwards", ["0200 nothing written"]),
         ("approval", ["slip not synced"]),
+        ("ethernet,never", ["0200 not synced", "slip not synced"]),
+        ("ethernet,afterwards", ["0200 nothing written"]),
     ],
 )
 def test_firmware_that_does_it_wrong_is_caught(strace, tmp_path, how, problems):
-    found = syscalls.broken(*traced_sale(tmp_path, CARELESS, how))
+    found = syscalls.broken(*traced_sale(tmp_path, how))
     assert ["%s %s" % (line.split()[0], line.partition(": ")[2]) for line in found] == problems
 
 
@@ -79,6 +85,11 @@ HEAD = "".join("\\x%02x" % byte for byte in bytes.fromhex("010B 6000030000 60310
 SEND = '8 sendto(9<TCP:[127.0.0.1:5->127.0.0.1:6]>, "%s"..., 269, 0, NULL, 0) = 269' % HEAD
 REPLY = SEND.replace("sendto", "recvfrom").replace("\\x02\\x00\\x70", "\\x02\\x10\\x70")
 ASK = '7 write(14<%s<char 136:1>>, "\\x1bv\\x00", 3) = 3' % PRINTER
+AT_OPEN = '8 write(9<%s<char 136:4>>, "AT+QIOPEN=1,0,\\"T"..., 41) = 41' % MODEM
+AT_SEND = '8 write(9<%s<char 136:4>>, "AT+QISEND=0,269\\r", 16) = 16' % MODEM
+AT_BYTES = '8 write(9<%s<char 136:4>>, "%s"..., 269) = 269' % (MODEM, HEAD)
+AT_READ = '8 read(9<%s<char 136:4>>, "\\r\\n+QIRD: 187\\r\\n\\0"..., 4096) = 210' % MODEM
+AT_NOTHING = '8 read(9<%s<char 136:4>>, "\\r\\n+QIRD: 0\\r\\n\\r\\n"..., 4096) = 20' % MODEM
 SLIP = '7 write(14<%s<char 136:1>>, "\\x1b@\\x1b7", 4) = 4' % PRINTER
 
 
@@ -102,4 +113,9 @@ SLIP = '7 write(14<%s<char 136:1>>, "\\x1b@\\x1b7", 4) = 4' % PRINTER
 )
 def test_a_sync_counts_from_its_begin_and_when_it_has_returned(lines, problems):
     found = syscalls.broken(syscalls.read([LINE, *lines]), LOG, PRINTER)
+    assert [line.partition(": ")[2] for line in found] == problems
+
+    by_modem = {LINE: [AT_OPEN], SEND: [AT_SEND, AT_BYTES], REPLY: [AT_NOTHING, AT_READ, AT_NOTHING]}
+    lines = [each for line in [LINE, *lines] for each in by_modem.get(line, [line])]
+    found = syscalls.broken(syscalls.read(lines), LOG, PRINTER, MODEM)
     assert [line.partition(": ")[2] for line in found] == problems
