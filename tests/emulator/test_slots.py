@@ -8,6 +8,7 @@ from drivers.board import load
 from drivers.wires_emulated import VARIABLE
 from emulator.assemble import Chips
 from emulator.cards.iso7816 import ContactCard
+from emulator.radio import Radio, kept_papers
 from emulator.wires import Wires
 from firmware.events import CARD_FOUND, CARD_REPLY, CARD_SWIPED, PART, SECRET_READY, SECRET_TYPED, Event
 from tests.toys import Inbox, of
@@ -33,6 +34,7 @@ def shop(tmp_path, monkeypatch):
         lambda direction, apdu: told.append(direction),
         lambda: True,
         True,
+        Radio(kept_papers(tmp_path / "radio.json")),
     )
     assembly = Assembly(board, tmp_path / "terminal", inbox.post)
     assembly.start_first()

@@ -95,7 +95,9 @@ def test_what_the_bank_alone_decides_is_not_approved_by_telephone(kind):
     insert("offline")(shop)
     shop.walk(OUT, ("交易失败 01", "CANCEL"), ("6 管理", None))
     assert "Refer" not in shop.pages and (shop.record()["kind"], shop.record()["phase"]) == (kind, "declined")
-    assert shop.terminal.ledger.owed == 0 and kinds(shop) == ({"sale": [1, 1000]} if kind == "void" else {}) and differ(shop) == []
+    assert (
+        shop.terminal.ledger.owed == 0 and kinds(shop) == ({"sale": [1, 1000]} if kind == "void" else {}) and differ(shop) == []
+    )
 
 
 # -- undecided, and answered
@@ -112,7 +114,11 @@ def test_a_refund_of_which_the_acquirer_does_not_know_yet_is_asked_about_again_a
     shop.walk(("结果未知 是否退款未知 请勿重做", "ENTER"))
     shop.until(lambda: not shop.terminal.ledger.to_repeat(), within_ms=1_800_000)
     assert shop.record()["phase"] == "approved" and shop.terminal.ledger.refunded(sale["reference"]) == (0, 10000)
-    assert [row[2] for row in shop.bank.standing_all(TERMINAL)] == ["sale", "refund"] and card_money(shop) == 0 and differ(shop) == []
+    assert (
+        [row[2] for row in shop.bank.standing_all(TERMINAL)] == ["sale", "refund"]
+        and card_money(shop) == 0
+        and differ(shop) == []
+    )
 
 
 def test_a_notice_of_which_the_acquirer_does_not_know_yet_is_owed_and_told_again():

@@ -211,6 +211,9 @@ def test_a_refused_notice_is_listed_and_never_sent_again(shop):
     shop.run(20 * MINUTE_MS)
     assert sum("→ 0220" in line for line in shop.messages) == 1
     assert shop.terminal.ledger.refused_uploads == 1 and shop.books_agree()
+    shop.type("BACK")  # lights the panel
+    shop.until("上送被拒")
+    assert not shop.flaws, "the menu says so, and has room for it"
 
 
 # -- reversals
@@ -260,6 +263,9 @@ def test_a_date_that_there_is_not_is_on_no_slip(shop, date, time):
     hostile_host.sale(shop)
     home(shop)
     assert "2026/11/20 10:3" in shop.paper and "%s/%s" % (date[:2], date[2:]) not in shop.paper.replace("11/20", "")
+    assert shop.record()["host_date"] in ("", "1120") and shop.record()["host_time"] == "", (
+        "nor what a void names its original by"
+    )
 
 
 def test_commands_in_a_text_of_the_host_print_nothing_but_characters(shop):

@@ -81,7 +81,13 @@ def test_an_offline_sale_that_the_bank_refuses_while_its_new_total_is_typed_is_n
 def test_a_sale_of_a_batch_that_is_closed_while_its_tip_is_typed_gets_none():
     shop = opened()
     shop.sell(10000)
-    shop.walk(("6 管理", "9"), ("小费", "3"), ("原凭证号", shop.record()["trace"] + " ENTER"), ("确认加小费", "ENTER"), ("请输入小费", "500"))
+    shop.walk(
+        ("6 管理", "9"),
+        ("小费", "3"),
+        ("原凭证号", shop.record()["trace"] + " ENTER"),
+        ("确认加小费", "ENTER"),
+        ("请输入小费", "500"),
+    )
     shop.terminal.ledger.roll([])
     shop.walk(("请输入小费", "ENTER"), CHANGED, ("6 管理", None))
     assert shop.record()["kind"] == "sale" and kinds(shop) == {}
@@ -91,7 +97,9 @@ def test_a_void_with_a_wrong_pin_is_typed_again_and_still_has_its_original():
     shop = opened(**{"void.pin": True})
     shop.sell(1000)
     to_void(shop, shop.record()["trace"])
-    shop.walk(("确认撤销", "ENTER"), ("卡", tap("debit")), ("密码", "000000 ENTER"), ("55 原消费仍有效", "ENTER"), ("卡", tap("debit")))
+    shop.walk(
+        ("确认撤销", "ENTER"), ("卡", tap("debit")), ("密码", "000000 ENTER"), ("55 原消费仍有效", "ENTER"), ("卡", tap("debit"))
+    )
     pin(shop)
     home(shop)
     assert [record["phase"] for record in shop.terminal.ledger.newest(2)] == ["approved", "declined"] and differ(shop) == []

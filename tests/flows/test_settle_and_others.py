@@ -80,7 +80,9 @@ def test_a_settlement_that_stood_in_line_leaves_the_batch_to_who_has_begun_since
     reach(shop, trace)
     page = shop.state
     keep_awake(shop, 2 * MINUTE)
-    assert shop.state == page and shop.terminal.settlement.running is None and settled(shop) == [], "the line is free, and nobody settles"
+    assert shop.state == page and shop.terminal.settlement.running is None and settled(shop) == [], (
+        "the line is free, and nobody settles"
+    )
     act(shop)
     home(shop)
     assert (shop.record()["kind"], shop.record()["batch"], shop.record()["phase"]) == (kind, "000001", "approved")
@@ -133,7 +135,12 @@ def test_a_sale_that_the_bank_puts_off_holds_up_the_settlement_of_its_batch():
     shop.rules.clear()
     shop.walk(*SETTLE)
     done(shop, "对账平")
-    assert batches(shop) == (2, 2) and shop.bank.takings(MERCHANT) == 8000 and differ(shop) == [] and host(shop).disputes(TERMINAL) == []
+    assert (
+        batches(shop) == (2, 2)
+        and shop.bank.takings(MERCHANT) == 8000
+        and differ(shop) == []
+        and host(shop).disputes(TERMINAL) == []
+    )
 
 
 def test_a_sale_that_the_bank_refuses_while_it_settles_is_not_in_the_totals():
@@ -161,7 +168,9 @@ def test_what_a_supervisor_has_closed_over_holds_up_no_later_batch_and_waits_whi
     frozen = shop.terminal.settlement.running["totals"]
     since = len(shop.messages)
     shop.run(5 * MINUTE)
-    assert shop.terminal.settlement.frozen and "0220" not in shop.said(since) and shop.terminal.ledger.totals_by_scheme() == frozen
+    assert (
+        shop.terminal.settlement.frozen and "0220" not in shop.said(since) and shop.terminal.ledger.totals_by_scheme() == frozen
+    )
     assert shop.terminal.ledger.get(sale["id"])["owed"]
     shop.rules.clear()
     shop.walk(("6 管理", "1"))
