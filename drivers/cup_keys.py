@@ -14,9 +14,6 @@ Source: reference/host.md §4; vectors/host/cup_keys.json.
 
 from drivers import kcv, macs, pin_blocks
 from drivers.libcrypto import Cipher, cleanse
-from drivers.pin_blocks import PAN_DIGITS as PAN_DIGITS
-from drivers.pin_blocks import PIN_DIGITS as PIN_DIGITS
-from drivers.pin_blocks import checked_pan as checked_pan
 
 ZERO_BLOCK = bytes(8)
 TRACK_DIGITS = 104  # of the third track, the longest

@@ -109,7 +109,7 @@ def _wire(bus: Any, address: int) -> Any:
     from luma.core.interface.serial import i2c
     from smbus2 import i2c_msg
 
-    class Wire(i2c):  # type: ignore[misc]
+    class Wire(i2c):
         keep: list[tuple[int, ...]] | None = None
 
         def command(self, *command: int) -> None:

@@ -90,7 +90,7 @@ class KeyBox:
             good = {
                 "own": lambda value: len(value) == OWN_KEY_BYTES,
                 "who": passwords.is_record,
-                "sim": lambda value: _is_sim_pin(value),
+                "sim": _is_sim_pin,
             }.get(kind)
             if not (good(value) if good else key_slots.whole(name, value, self._records)):
                 return False

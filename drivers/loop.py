@@ -118,4 +118,4 @@ class Loop:
             function()
         except Exception:
             kind, error, trace = sys.exc_info()
-            threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))  # type: ignore[arg-type]
+            threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))

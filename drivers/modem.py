@@ -209,6 +209,7 @@ class AtModem:
         self._gone_since: float | None = None
         self._spoke, self._presses = False, 0
         self._pin_refused = False  # or it is being tried
+        self._sim_told = 0  # unasked: 1 that it is ready, 2 that it is not
         self._board_speed_tried = False
         self._switched = False  # to an interface of the kernel, by this run
         self._clean = False  # no sockets of an earlier run in the modem
@@ -350,7 +351,7 @@ class AtModem:
         self._stored, self._list_due = [], None
         self._regs, self._mcc_mnc, self._clean = {}, None, False
         self._deact = self._quiet = False
-        self._rung = SPEAK
+        self._rung, self._sim_told = SPEAK, 0
         self._know(**{name: value for name, value in UNKNOWN.items() if name not in KEPT})
         self._state(state)
 
@@ -558,8 +559,8 @@ class AtModem:
         elif re.match(facts.UNASKED, line):
             self._registration(line)
         elif line.startswith(("+CPIN:", "+SIMCARD:")):
-            if self._rung == SIM or (self._rung != SPEAK and "READY" not in line.replace("NOT READY", "")):
-                self._rung, self._due = SIM, self._line.now()
+            lost = self._rung != SPEAK and "READY" not in line.replace("NOT READY", "")
+            self._sim_told = max(self._sim_told, 2 if lost else 1)  # a step that is under way will not overrule it
         elif line.startswith("+CMTI:"):
             place = at.fields(line)[-1]
             if place.isdigit() and len(place) < 6:
@@ -653,6 +654,12 @@ class AtModem:
                 self._baud = found
                 if not self._answers_at(found):
                     raise _Silent
+
+    def _hear_sim(self):
+        """What the modem told of its SIM counts behind whatever it was at when it did."""
+        told, self._sim_told = self._sim_told, 0
+        if told == 2 or told and self._rung == SIM:
+            self._rung, self._due = SIM, self._line.now()
 
     def _advance(self):
         """One step on the ladder."""
@@ -1069,6 +1076,7 @@ class AtModem:
         while True:
             self._take_requests()
             self._check()
+            self._hear_sim()
             now = self._line.now()
             busy = self._sockets.work()
             if self._unlocks:
@@ -1093,11 +1101,12 @@ class AtModem:
 
     def _next(self):
         times = [self._due, self._poll_due, *self._sockets.dues()]
-        if self._list_due is not None:
-            times.append(self._list_due)
-        waiting = self._joiner.next_due
-        if waiting is not None:
-            times.append(waiting + self._joiner.patience_s)
+        if self._facts["sim"] == "ready":  # messages lie on it
+            if self._list_due is not None:
+                times.append(self._list_due)
+            waiting = self._joiner.next_due
+            if waiting is not None:
+                times.append(waiting + self._joiner.patience_s)
         return min(times)
 
     def _poll(self):

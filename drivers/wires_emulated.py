@@ -148,7 +148,7 @@ def _ioctl_beside(kernel):
         line = _lines.get(descriptor)
         return kernel(descriptor, request, argument) if line is None else line.ioctl(request, argument)
 
-    ioctl.kernel = kernel  # type: ignore[attr-defined]
+    ioctl.kernel = kernel
     return ioctl
 
 

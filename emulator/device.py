@@ -47,7 +47,7 @@ from emulator.changes import Changes
 from emulator.faults import FAULTS, Faults
 from emulator.glass import Glass, Seen, squeezed
 from emulator.hands import keys_of
-from emulator.livelog import Entry, LiveLog, describe_answer, describe_command
+from emulator.livelog import Entry, LiveLog, Polls, describe_answer, describe_command
 from emulator.paper import Paper, Pieces
 from emulator.places import Places
 from emulator.power import CRASHED, OFF, OFF_S, ON, Power
@@ -109,6 +109,7 @@ class Device:
         self.changes = Changes(SECTIONS)
         self._closed = False
         self._log = LiveLog(lambda: self.changes.touch("log"), log)
+        self._polls = Polls(lambda text: self._log.add("modem", text))
         self._tape = Tape(lambda text: self._log.add("wire", f"card: {text}"))
         self.board = boards.load("emulator")
         sys.setswitchinterval(SWITCH_S)
@@ -169,7 +170,9 @@ class Device:
         if kind == "card":
             self.changes.touch("cards")  # one may have left by itself
             self._tape.look()
-        if kind in ("iso8583", "apdu", "power", "modem"):
+        if kind == "modem":
+            self._polls.hear(text)
+        elif kind in ("iso8583", "apdu", "power"):
             self._log.add(kind, text)
         else:
             self._log.add("wire", text if kind == "wire" else f"{kind}: {text}")

@@ -3,7 +3,7 @@
     wire      chips: what the display, printer, reader, lamps and buzzer were told
     apdu      what passed between reader and card, decoded by tag
     iso8583   what passed between terminal and acquirer, decoded by field
-    modem     AT commands and what the 4G module says; of payload the size alone
+    modem     AT commands and what the 4G module says; of payload the size alone, of polls what has changed
     key       that a key was pressed; never which, because the emulator cannot know what is a secret
     power     the process and its power
     terminal  what the firmware's process wrote to stdout and stderr
@@ -64,6 +64,45 @@ class LiveLog:
                     break
                 newer.append(entry)
         return newer[::-1]
+
+
+class Polls:
+    """Of what a driver asks its modem again and again only those answers that are not as they were: `hear` hands them on.
+
+    What the module tells of itself ("... is up") makes everything worth telling again. For one thread, the module's.
+    """
+
+    ASKED = frozenset("→ AT+" + text for text in (
+        "CSQ", "CESQ", "CREG?", "CGREG?", "CEREG?", "CPIN?", "QIACT?", "IPADDR", "CGPADDR=1",
+    ))  # fmt: skip
+    ENDS = ("← OK", "← ERROR", "← +CME ERROR", "← +CMS ERROR")
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told: dict[str, list[str]] = {}
+        self._held: list[str] = []  # question and answer, up to now
+
+    def hear(self, text: str) -> None:
+        """One line of the modem's log."""
+        if self._held and text.startswith("← "):
+            self._held.append(text)
+            if text.startswith(self.ENDS):
+                self._end()
+            return
+        self._end()
+        if text in self.ASKED:
+            self._held = [text]
+            return
+        if not text.startswith(("→ ", "← ")):
+            self._told.clear()
+        self._tell(text)
+
+    def _end(self) -> None:
+        held, self._held = self._held, []
+        if held and self._told.get(held[0]) != held:
+            self._told[held[0]] = held
+            for text in held:
+                self._tell(text)
 
 
 COMMANDS = {

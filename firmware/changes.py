@@ -193,6 +193,4 @@ def _entry(value: bytes) -> "Entry | None":
 
 def batch_is_empty(terminal: "Terminal") -> bool:
     """Whether nothing is left that the host knows under the old identity: no transaction to settle, to reverse or to tell."""
-    ledger = terminal.ledger
-    open_ones = ledger.in_batch() or ledger.to_reverse() or ledger.to_repeat() or ledger.owed
-    return not open_ones and terminal.settlement.running is None
+    return not terminal.ledger.left_open() and terminal.settlement.running is None

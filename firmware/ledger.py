@@ -674,6 +674,13 @@ class Ledger:
         totals = self.totals()
         return sum([totals[kind][0] for kind in totals])
 
+    def left_open(self) -> str:
+        """What the host knows, or has yet to hear, under our present name and keys: "reversal" (a result that is unknown),
+        "notice", "batch" (something to settle), "" for nothing."""
+        if self.to_reverse() or self.to_repeat():
+            return "reversal"
+        return "notice" if self.owed else "batch" if self.in_batch() else ""
+
     def holds_something(self) -> bool:
         """Whether something of this batch has moved money, or may have."""
         return self.in_batch() > 0 or any([self.is_ours(record) for record in self.to_reverse() + self.to_repeat()])
@@ -734,4 +741,4 @@ class Ledger:
         """After a start: what was SENT when the power went has an unknown result."""
         for record in self.open():
             if record["phase"] == SENT:
-                self.unknown(record, "98")
+                self.unknown(record, unionpay.REASON_NO_ANSWER)

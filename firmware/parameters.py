@@ -67,7 +67,7 @@ def time_of_day(value: "Any") -> None:
 
 def apn(value: "Any") -> None:
     """ValueError unless it is "" or the name of an access point (3GPP TS 23.003, 9.1)."""
-    good = isinstance(value, str) and len(value) <= 63
+    good = isinstance(value, str) and len(value) <= 63 and len(value.encode()) == len(value)  # ASCII
     if not good or not all([c.isdigit() or "a" <= c.lower() <= "z" or c in ".-" for c in value]):
         raise ValueError("takes letters, digits, dots and hyphens, up to 63")
 

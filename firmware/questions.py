@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from firmware.tasks import Work
     from firmware.terminal import Terminal
 
-VAULT_MS = 15_000
-
 
 class Talk:
     """Carries a kernel's commands to the card and its questions to those who answer them.
@@ -161,7 +159,7 @@ def _offline_pin(terminal: "Terminal", draft: "Draft", question: "ask.OfflinePin
 
 
 def _fingerprint(pan: str) -> "Work[str]":
-    event = yield Ask("vault", "fingerprint", pan.encode(), within_ms=VAULT_MS)
+    event = yield Ask("vault", "fingerprint", pan.encode(), within_ms=session.VAULT_MS)
     return hexlify(event.value).decode() if event.name == VAULT_DONE else ""
 
 

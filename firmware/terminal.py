@@ -479,7 +479,7 @@ class Terminal:
             try:
                 stored = self.ledger.get(draft.record["id"])
                 if stored is not None and stored["phase"] == "sent":
-                    self.ledger.unknown(stored, "98")
+                    self.ledger.unknown(stored, unionpay.REASON_NO_ANSWER)
             except StoreError:
                 self.log("the result of %s cannot be written" % draft.record["trace"])
 

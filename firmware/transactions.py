@@ -203,15 +203,13 @@ BY_NAME = {row.name: row for row in TABLE}
 
 
 class Management:
-    """A row of the second table. code: F60.3, "" where a parameter says it; traced: it has a trace number (F11); signed: it
-    has a MAC."""
+    """A row of the second table. code: F60.3, "" where a parameter says it; traced: it has a trace number (F11)."""
 
-    def __init__(self, name: str, mti: str, code: str, traced: bool = True, signed: bool = False) -> None:
+    def __init__(self, name: str, mti: str, code: str, traced: bool = True) -> None:
         self.name = name
         self.mti = mti
         self.code = code
         self.traced = traced
-        self.signed = signed
 
     def __repr__(self) -> str:
         return "<%s>" % self.name
@@ -221,6 +219,5 @@ SIGN_ON = Management("sign-on", "0800", "")
 SIGN_OFF = Management("sign-off", "0820", "002")
 ECHO = Management("echo", "0820", "301", traced=False)
 STATUS_UPLOAD = Management("status-upload", "0820", "362", traced=False)
-SCRIPT_RESULT = Management("script-result", "0620", "951", signed=True)
-
-MANAGEMENT = (SIGN_ON, SIGN_OFF, ECHO, STATUS_UPLOAD, SCRIPT_RESULT)
+SCRIPT_RESULT = Management("script-result", "0620", "951")
+MASTER_KEY = Management("master-key", "0800", "999")

@@ -10,6 +10,7 @@ from tools.discreet import plainly
 TOOLS = {
     "provision": ("tools.provision", "give a device its numbers, its host and its master key  设备初始化、灌装主密钥"),
     "cards": ("tools.cards", "load a device's applications, keys and limits from a file, or show them  装入、查看卡参数"),
+    "parameter": ("tools.parameter", "show or change what a device is set to  查看、修改参数"),
     "iso8583": ("tools.iso8583", "decode, encode, compare or redact messages to the acquirer  解读、生成、比较、脱敏报文"),
     "crypto": ("tools.crypto", "check values, MACs, PIN blocks, DUKPT keys and TR-31 key blocks  密钥与密码计算"),
     "emv": ("tools.emv", "explain a TLV string, an APDU or a whole card transaction  解读芯片卡数据"),

@@ -68,10 +68,10 @@ def load(folder: "str | os.PathLike", path: "str | os.PathLike", check_value: "s
 
 
 def _insist_on_an_empty_batch(store: SqliteStore) -> None:
-    ledger = Ledger(store)
-    if ledger.unresolved() or ledger.owed:
+    left = Ledger(store).left_open()
+    if left in ("reversal", "notice"):
         raise BlockError("open transactions: switch the terminal on to resolve them", True)
-    if ledger.in_batch() or Settlement(store).running is not None:
+    if left or Settlement(store).running is not None:
         raise BlockError("the batch has to be settled first", True)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from emulator.acquirer.books import Terminal
-from emulator.acquirer.request import Kind, Message, Outcome, Request
+from emulator.acquirer.request import PLAIN, Kind, Message, Outcome, Request
 from firmware.emv import download, tlv
 from firmware.host import parameter_block
 from firmware.host.parameter_block import ALL, ERROR, MORE, NONE
@@ -42,9 +42,7 @@ TABLE = (
 )
 ENDS = ("parameters-end", "card-keys-end", "applications-end", "blacklist-end", "limits-end")
 NEEDED = {name: (62,) for name in ("status-upload", "card-key", "card-keys", "application", "applications")}
-ROWS = tuple(
-    Kind(name, (Message(mti, code=code),), NEEDED.get(name, ()), mac=False, sign_on=False, money="") for name, mti, code in TABLE
-)
+ROWS = tuple(Kind(name, (Message(mti, code=code),), NEEDED.get(name, ()), **PLAIN) for name, mti, code in TABLE)
 NAME_KEYS = (download.NAME, download.INDEX)
 
 

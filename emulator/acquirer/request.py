@@ -96,7 +96,7 @@ def _codes(mti: str, *codes: str) -> "tuple[Message, ...]":
 
 
 MONEY = (3, 4, 11, 22, 25, 49)  # fields of every message that moves money
-PLAIN: "dict[str, Any]" = {"mac": False, "sign_on": False, "money": ""}
+PLAIN: "dict[str, Any]" = {"mac": False, "sign_on": False, "money": ""}  # what moves none
 
 add(
     Kind("sale", _sent("0200", "000000", "22"), MONEY, written="asked", reversible=True),

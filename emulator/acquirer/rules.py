@@ -145,17 +145,17 @@ def parse(text: str) -> Rule:
         if not 1 <= value <= 10_000:
             raise RuleError(f"next {value}: 1 to 10000")
     elif when != "always":
-        raise RuleError(f"{when!r}: amount, tail, card, next or always")
+        raise RuleError(f"{when!r}: a rule begins with amount, tail, card, next or always")
     kinds: tuple[str, ...] = ()
     if words[:1] == ["on"]:
         del words[0]
         kinds = tuple(take("a kind of message").split(","))
         for kind in kinds:
             if kind not in KINDS:
-                raise RuleError(f"{kind!r}: {', '.join(KINDS)}")
+                raise RuleError(f"{kind!r} is no kind of message; kinds are {', '.join(KINDS)}")
     action = take("what to do")
     if action not in ACTIONS:
-        raise RuleError(f"{action!r}: {', '.join(ACTIONS)}")
+        raise RuleError(f"{action!r} is nothing that a host does; it may {', '.join(ACTIONS)}")
     needs = ACTIONS[action][0]
     argument = _argument(action, needs, take(f"the {needs}")) if needs else None
     if words:

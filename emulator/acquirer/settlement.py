@@ -18,43 +18,37 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.acquirer.books import Terminal
-from emulator.acquirer.request import Kind, Message, Outcome, Request
+from emulator.acquirer.request import PLAIN, Kind, Message, Outcome, Request
 from emulator.acquirer.statements import CREDIT, DEBIT
 from firmware import schemes
 from firmware.emv.tags import mask_digits
 from firmware.iso8583 import batch, codes
-from firmware.iso8583.batch import BALANCED, ERROR, UNBALANCED, Half
+from firmware.iso8583.batch import BALANCED, ERROR, UNBALANCED, UNTOLD, Half
 from firmware.iso8583.codec import Iso8583Error
 
 if TYPE_CHECKING:
     from emulator.acquirer.core import Acquirer
 
 ROWS = (
-    Kind("settlement", (Message("0500", code=batch.UPLOAD),), (11, 48), mac=False, sign_on=False, money=""),
-    Kind("batch-list", (Message("0320", kind="00", code=batch.UPLOAD),), (11, 48), mac=False, sign_on=False, money=""),
+    Kind("settlement", (Message("0500", code=batch.UPLOAD),), (11, 48), **PLAIN),
+    Kind("batch-list", (Message("0320", kind="00", code=batch.UPLOAD),), (11, 48), **PLAIN),
     Kind(
         "batch-chip",
         (Message("0320", code=batch.CHIP[True]), Message("0320", code=batch.CHIP[False])),
         (2, 4, 11, 55, 62),
-        mac=False,
-        sign_on=False,
-        money="",
+        **PLAIN,
     ),
     Kind(
         "batch-notice",
         tuple(Message("0320", kind=kind, code=batch.UPLOAD) for kind in ("24", "25", "30", "32", "34", "36")),
         (2, 4, 11),
-        mac=False,
-        sign_on=False,
-        money="",
+        **PLAIN,
     ),
     Kind(
         "batch-end",
         (Message("0320", code=batch.END[True]), Message("0320", code=batch.END[False])),
         (11, 48),
-        mac=False,
-        sign_on=False,
-        money="",
+        **PLAIN,
     ),
 )
 
@@ -118,7 +112,7 @@ class Settlement:
             before = self._find(terminal.number, name, SETTLED)
             return Outcome("", {48: batch.totals(*before.answer)}) if before else Outcome("77")
         answer = self._compare(terminal.number, name, claimed, request.rule.action if request.rule else "")
-        said, told = (batch.totals(*(half._replace(flag="0") for half in claimed)), batch.totals(*answer))
+        said, told = (batch.totals(*(half._replace(flag=UNTOLD) for half in claimed)), batch.totals(*answer))
         row = (terminal.number, name, int(self._host.clock()), ASKED, said, told)
         self._db.execute("INSERT OR REPLACE INTO settlements VALUES (?, ?, ?, ?, ?, ?, 0)", row)
         self._db.execute("DELETE FROM uploads WHERE terminal = ? AND batch = ?", (terminal.number, name))
@@ -223,7 +217,7 @@ class Settlement:
                     half = sums[half_of(pan)]
                     half[at] += fen
                     half[at + 1] += 1
-        return (Half._make([*sums[0], "0"]), Half._make([*sums[1], "0"]))
+        return (Half._make([*sums[0], UNTOLD]), Half._make([*sums[1], UNTOLD]))
 
     def _find(self, terminal: str, name: str, state: str) -> "Settled | None":
         found = self._asked("terminal = ? AND batch = ? AND state = ?", (terminal, name, state))

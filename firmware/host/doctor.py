@@ -15,7 +15,7 @@ N, the number of the step, two digits for what was wrong with it.
 
 from firmware.events import LINK_DOWN, LINK_STEP, LINK_UP
 from firmware.host import messages
-from firmware.host.session import exchange
+from firmware.host.session import LINK_GRACE_MS, exchange
 from firmware.ports import LINK_FAULTS
 from firmware.tasks import Ask, Close, More, Pause, Tell, Turn
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from firmware.terminal import Terminal
 
 STEPS = ("sim", "registration", "ip", "name", "tcp", "tls", "echo")
-ONLY_MODEM = ("sim", "registration")
 
 # What may be wrong, in the order of the report code's digits. Only ever added to.
 FAULTS = (
@@ -141,7 +140,7 @@ OF_FAULT = {"name": "name", "refused": "tcp", "unreachable": "tcp", "no-network"
 BEHIND = {"": "name", "bearer": "name", "name": "tcp", "tcp": "tls", "tls": "echo"}
 
 
-def _connected(terminal: "Terminal", bearer: str, note: "object") -> "Work[bool]":
+def _connected(terminal: "Terminal", bearer: str, note: "Callable[[Finding], Work[bool]]") -> "Work[bool]":
     where = terminal.where()
     where["steps"] = True
     if bearer:
@@ -149,24 +148,25 @@ def _connected(terminal: "Terminal", bearer: str, note: "object") -> "Work[bool]
     wanted = ["name", "tcp"] + (["tls"] if where["tls"] else [])
     done = ""
     yield Tell("name")
-    event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + 1000, keep=True)
+    within_ms = where["connect_ms"] + LINK_GRACE_MS
+    event = yield Ask("link", "connect", where, within_ms=within_ms, keep=True)
     while event.name == LINK_STEP:
         done, ms = event.value
         if done in wanted:
             wanted.remove(done)
-            yield from note(Finding(done, ms))  # type: ignore[operator]
+            yield from note(Finding(done, ms))
             yield Tell(BEHIND[done])
-        event = yield More(event.ticket, within_ms=where["connect_ms"] + 1000)
+        event = yield More(event.ticket, within_ms=within_ms)
     if event.name == LINK_UP:
         yield Close(event.ticket)
         for step in wanted:  # a step that the bearer does without (an address needs no name)
-            yield from note(Finding(step, None))  # type: ignore[operator]
+            yield from note(Finding(step, None))
         if not where["tls"]:
-            yield from note(Finding("tls", None))  # type: ignore[operator]
+            yield from note(Finding("tls", None))
         return True
     why = event.value if event.name == LINK_DOWN else "timeout"
     step = "tls" if why[:3] == "tls" else OF_FAULT.get(why) or BEHIND[done]
-    yield from note(Finding(step, 0, why))  # type: ignore[operator]
+    yield from note(Finding(step, 0, why))
     return False
 
 

@@ -30,9 +30,9 @@ from firmware import changes
 from firmware.events import SECRET_READY, SECRET_TYPED, VAULT_DONE
 from firmware.host import messages
 from firmware.host.session import VAULT_MS, exchange, sign_on
-from firmware.iso8583 import unionpay
 from firmware.ports import StoreError
 from firmware.tasks import Ask, Hold, More, Tell, Turn
+from firmware.transactions import MASTER_KEY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from firmware.tasks import Work
     from firmware.terminal import Terminal
 
-MASTER_KEY = "999"  # F60.3
 CHECK_DIGITS = 6  # of a check value, that a person types
 SUPERVISOR = "00"
 MASTER_SIZES = (16, 24, 32)
@@ -49,19 +48,20 @@ CHECK_SIZES = (4, 3)
 ENCIPHERED, DIVERSIFIED = b"B", b"C"
 HEXADECIMAL = b"0123456789ABCDEFabcdef"
 LOG_NAME = "key.master"  # in the log of changes
+STOPPED = "stopped"
 
 # What hinders a new key -> whether it is so.
 HINDRANCES = (
     ("settling", lambda t: t.settlement.running is not None),
-    ("reversal", lambda t: bool(t.ledger.unresolved())),
-    ("notice", lambda t: bool(t.ledger.owed)),
-    ("batch", lambda t: bool(t.ledger.in_batch())),
+    ("reversal", lambda t: t.ledger.left_open() == "reversal"),
+    ("notice", lambda t: t.ledger.left_open() == "notice"),
+    ("batch", lambda t: t.ledger.left_open() == "batch"),
 )
 # Why a master key was not taken. Besides these: why of `session.Answer`, "code NN".
 WHY = (
     "different",  # the check value that was typed is another
     "component",  # two that make no key
-    "stopped",  # by cancel
+    STOPPED,  # by cancel
     "factory",  # the supervisor still has the password that everybody knows
     "locked",  # he is locked out
     "unusable",  # the vault makes no key of what came
@@ -180,9 +180,6 @@ def _supervisor(terminal: "Terminal") -> "Work[str]":
             return "locked"
 
 
-STOPPED = "stopped"
-
-
 def _typing(event: "Event", name: str, part: int, left: int = 0) -> "Work[Event]":
     """Tells the number of digits until the vault has what it wants."""
     while event.name == SECRET_TYPED:
@@ -239,11 +236,9 @@ def fetch_master(terminal: "Terminal") -> "Work[Outcome]":
 
 def request(terminal: "Terminal") -> "tuple[str, Fields]":
     """0800 with F60.3 999: MTI and fields (host.md §3). Raises ports.StoreError."""
-    fields = messages.identity(terminal)
-    fields[11] = terminal.ledger.spend_trace()
-    fields[60] = unionpay.management(terminal.ledger.batch, MASTER_KEY)
+    mti, fields = messages.management(terminal, MASTER_KEY, terminal.ledger.spend_trace())
     fields[62] = terminal.parameter("host.master_id").encode()
-    return "0800", fields
+    return mti, fields
 
 
 def parse(data: bytes) -> "tuple[bytes | str, bytes]":

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 MAC_ERRORS = 3  # in a row: then the keys are taken to differ (host.md §4)
 VAULT_MS = 15_000  # a vault that says nothing for so long must not hold up the host's turn for ever
+LINK_GRACE_MS = 1000  # the link keeps the time of a connection; one that does not is given up so much later
 SIGN_ON_REQUIRED = "sign-on"  # in a reply's header (host.md §1)
 
 
@@ -145,7 +146,7 @@ ENDED = ("closed", "broken")  # what a connection says that the host ended while
 def _connected(terminal: "Terminal", line: Line) -> "Work[str]":
     """Opens the line -> "" or why there is none."""
     where = terminal.where()
-    event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + 1000, keep=True)
+    event = yield Ask("link", "connect", where, within_ms=where["connect_ms"] + LINK_GRACE_MS, keep=True)
     if event.name != LINK_UP:
         terminal.reached = False
         terminal.chores.counted(False)

@@ -12,7 +12,7 @@ the batch for ever. A list that is refused is sent again one by one, to find whi
 """
 
 from firmware.host import messages, uploads
-from firmware.host.resolve import UNUSABLE, card_of, deliver, repeat_all, resolve_all
+from firmware.host.resolve import BETWEEN_TRIES_MS, UNUSABLE, card_of, deliver, repeat_all, resolve_all
 from firmware.host.session import Answer, Line, exchange, sign_on
 from firmware.iso8583 import batch, codes
 from firmware.iso8583.codec import Iso8583Error
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from firmware.terminal import Terminal
 
 TRIES = 3  # of one message that is not answered
-BETWEEN_TRIES_MS = 2000
 DIFFERS = "95"  # some hosts say by F39 that the totals differ, instead of by a flag
 
 
@@ -108,6 +107,7 @@ def _open(terminal: "Terminal", line: Line) -> "Work[Outcome | None]":
         outcome = Outcome("open")
         outcome.records = records
         return outcome
+    yield Tell(Progress(ASK))
     return (yield from _ask(terminal, line))
 
 

@@ -17,6 +17,7 @@ Source: reference/host.md §6 (settlement, 4), §3 (fields).
 
 from binascii import unhexlify
 
+from firmware import schemes
 from firmware.host import messages
 from firmware.iso8583 import batch, codes, unionpay
 from firmware.ledger import APPROVED, DECLINED, REVERSED
@@ -87,7 +88,7 @@ def plan(terminal: "Terminal", kept: "Kept") -> "list[list[int]]":
     parts: list[list[int]] = [[] for _ in PARTS]
     for record in records_of(terminal.ledger, kept):
         part = part_of(record)
-        if part and (part != STRIPE or differs[batch.ORGANISATIONS.index(organisation(record.get("scheme", "CUP")))]):
+        if part and (part != STRIPE or differs[batch.ORGANISATIONS.index(_organisation(record))]):
             parts[PARTS.index(part)].append(record["id"])
     return parts
 
@@ -125,7 +126,7 @@ def _list(terminal: "Terminal", kept: "Kept", records: "list[Record]", cards: "l
     fields[11] = terminal.ledger.spend_trace()
     listed = []
     for record, card in zip(records, cards):
-        listed.append(batch.Item(organisation(record.get("scheme", "CUP")), record["trace"], card[0], record["fen"]))
+        listed.append(batch.Item(_organisation(record), record["trace"], card[0], record["fen"]))
     fields[48] = batch.items(listed)
     fields[60] = unionpay.management(kept["batch"], batch.UPLOAD)
     return "0320", fields
@@ -147,8 +148,13 @@ def _chip(terminal: "Terminal", kept: "Kept", record: "Record", pan: str, expiry
     code = batch.FAILED_CHIP[balanced] if part == FAILED else batch.CHIP[balanced]
     fields[60] = unionpay.financial(unionpay.MANAGEMENT, kept["batch"], partial=record.get("partial", False), code=code)
     result = batch.FAILED if part == FAILED else batch.DONE
-    fields[62] = batch.chip(result, organisation(record.get("scheme", "CUP")), record["fen"])
+    fields[62] = batch.chip(result, _organisation(record), record["fen"])
     return "0320", fields
+
+
+def _organisation(record: "Record") -> str:
+    """Whose card it was made with, in the digits that the messages have for it."""
+    return organisation(record.get("scheme", schemes.UNIONPAY))
 
 
 def _told(terminal: "Terminal", record: "Record", pan: str, expiry: str) -> "Fields":

@@ -24,7 +24,6 @@ from firmware.iso8583.codec import Codec, Iso8583Error
 from firmware.iso8583.fields import UNIONPAY
 
 CURRENCY = "156"  # F49, renminbi
-CURRENCY_NUMBER = "0156"  # the same in tags 5F2A and 9F1A
 AMOUNT_LIMIT_FEN = 999_999_999_999
 TRACE_LIMIT = 999_999
 PIN_CAPTURE = "12"  # F26
@@ -79,7 +78,7 @@ ENTRIES = {
     "chip": "05",
     "contactless": "07",
 }
-ENTRY_NAMES = {"00": "unknown", "01": "manual", "02": "stripe", "03": "code", "05": "chip", "07": "contactless"}
+ENTRY_NAMES = {ENTRIES[name]: name for name in ENTRIES}
 
 
 def entry_mode(entry: str, pin: "bool | None") -> str:
@@ -130,19 +129,15 @@ def read_balances(text: str) -> "list[Balance]":
 # ---- F60, F61
 
 # F60.1 of the transactions that are not told apart by MTI and processing code alone.
-BALANCE, SALE, VOID, REFUND = "01", "22", "23", "25"
-PREAUTH, PREAUTH_VOID, COMPLETION, COMPLETION_VOID, COMPLETION_NOTICE = "10", "11", "20", "21", "24"
+BALANCE, SALE, VOID = "01", "22", "23"
 MANAGEMENT = "00"
 
 # F60.3
 FINANCIAL = "000"
-KEYS_SINGLE, KEYS_DOUBLE, KEYS_TRACK = "001", "003", "004"
+KEYS_SINGLE, KEYS_DOUBLE = "001", "003"
 SIGN_OFF, ECHO = "002", "301"
-SETTLEMENT = "201"
-KEY_CODES = (KEYS_SINGLE, KEYS_DOUBLE, KEYS_TRACK)
 
-# F60.4
-CAPABILITY_STRIPE, CAPABILITY_CONTACT, CAPABILITY_CONTACTLESS = "2", "5", "6"
+CAPABILITY_CONTACTLESS = "6"  # F60.4; "2" is stripe alone, "5" contacts
 # F60.5
 CHIP_NORMAL, CHIP_FALLBACK = "0", "2"
 
@@ -264,13 +259,6 @@ def instalment(periods: int, project: str = "") -> bytes:
     if not 2 <= periods <= 99 or len(text) > 30 or len(text) != len(project):
         raise Iso8583Error(62, None, "needs 2 to 99 instalments, a project of up to 30 ASCII characters")
     return b"%02d" % periods + text + b" " * (30 - len(text)) + b"0"
-
-
-def read_instalment(data: bytes) -> "tuple[int, str]":
-    """(number of instalments, project code) of such an F62. Raises Iso8583Error."""
-    if len(data) < 2 or not data[:2].isdigit() or max(data) > 127:
-        raise Iso8583Error(62, None, "no number of instalments")
-    return int(data[:2]), data[2:32].decode().strip()
 
 
 # ---- F63

@@ -1,7 +1,7 @@
 """The amount, typed in fen: 1 2 3 4 is 12.34.
 
 Where the original tells what is likely (the rest of a refund, what is held) that stands there to begin with, and the first
-digit takes its place.
+digit takes its place. A digit that would make too much is not taken, and the shorter amount has to be confirmed twice.
 """
 
 from firmware.money import yuan
@@ -27,6 +27,7 @@ class EnterAmount(Step):
     def __init__(self) -> None:
         self.refused: Wording | None = None
         self.fresh = True  # nothing was typed yet
+        self.dropped = False  # a digit was not taken: what stands there is not what was typed
 
     @classmethod
     def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
@@ -58,6 +59,7 @@ class EnterAmount(Step):
             self.draft.fen = fen
             self.refused = None
         else:
+            self.dropped = True
             self._refuse(("amount.over", ("", yuan(most))))
 
     def _refuse(self, text: "Wording") -> None:
@@ -66,12 +68,12 @@ class EnterAmount(Step):
 
     def on_clear(self) -> None:
         self.draft.fen = 0
-        self.fresh = False
+        self.fresh = self.dropped = False
         self.refused = None
 
     def on_back(self) -> None:
         self.draft.fen //= 10
-        self.fresh = False
+        self.fresh = self.dropped = False
         self.refused = None
 
     def on_confirm(self) -> "State | None":
@@ -80,5 +82,9 @@ class EnterAmount(Step):
             return None
         if self.draft.fen > self._most():
             self._refuse(("amount.over", ("", yuan(self._most()))))
+            return None
+        if self.dropped:
+            self.dropped = False
+            self._refuse("confirm.prompt")
             return None
         return self.next()

@@ -9,6 +9,7 @@ from firmware.tasks import Ask, More, Tell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.events import Event
     from firmware.screens import Wording
     from firmware.tasks import Work
     from firmware.terminal import Terminal
@@ -79,13 +80,19 @@ class Digits(State):
         self.typed = self.typed[:-1]
 
 
-def password_of(operator: str, purpose: str) -> "Work[str]":
-    """A task: takes one password -> "right", "wrong", "ok", "weak", "set", "different"; "storage" when the vault could
-    not keep it; "" when it was stopped."""
-    event = yield Ask("vault", "enter_password", operator, purpose, keep=True)
+def secret(method: str, *arguments: object) -> "Work[Event]":
+    """A task: one of the vault's entries, to its last event. Tells the number of digits."""
+    event = yield Ask("vault", method, *arguments, keep=True)
     while event.name == SECRET_TYPED:
         yield Tell(event.value)
         event = yield More(event.ticket)
+    return event
+
+
+def password_of(operator: str, purpose: str) -> "Work[str]":
+    """A task: takes one password -> "right", "wrong", "ok", "weak", "set", "different"; "storage" when the vault could
+    not keep it; "" when it was stopped."""
+    event = yield from secret("enter_password", operator, purpose)
     return event.value if event.name == SECRET_READY or event.value == "storage" else ""
 
 

@@ -1,13 +1,13 @@
 """What an operator types where no card says it: the card's number, its expiry, the bank's word by telephone, a tip, how many
 instalments."""
 
-from firmware.events import SECRET_READY, SECRET_TYPED
+from firmware.events import SECRET_READY
 from firmware.machine import State
 from firmware.money import masked, yuan
 from firmware.screens import Screen
-from firmware.states.common import OK_CANCEL, Digits
+from firmware.states.common import OK_CANCEL, Digits, secret
 from firmware.states.step import ENDS, Cancelled, Step
-from firmware.tasks import Ask, More, Tell
+from firmware.stripe import luhn
 from firmware.transactions import APPROVAL, NUMBER, PERIODS, TIPPED
 
 TYPE_CHECKING = False
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
     from firmware.screens import Wording
     from firmware.tasks import Work
     from firmware.terminal import Terminal
-
-
-def luhn(number: str) -> bool:
-    """Whether the last digit of a card number is its check digit (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for place, digit in enumerate(reversed(number)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
 
 
 class TypeNumber(Step):
@@ -44,10 +35,7 @@ class TypeNumber(Step):
         self.run(self._typed())
 
     def _typed(self) -> "Work[str]":
-        event = yield Ask("vault", "enter_card", keep=True)
-        while event.name == SECRET_TYPED:
-            yield Tell(event.value)
-            event = yield More(event.ticket)
+        event = yield from secret("enter_card")
         return event.value if event.name == SECRET_READY else ""
 
     def on_told(self, count: int) -> None:
@@ -68,7 +56,7 @@ class TypeNumber(Step):
         return TypeExpiry()
 
 
-class _Typed(Digits):
+class Typed(Digits):
     """Digits of the open transaction, with the reason why the last ones were refused."""
 
     leads_to = ENDS
@@ -106,7 +94,7 @@ class _Typed(Digits):
         return Cancelled()
 
 
-class TypeExpiry(_Typed):
+class TypeExpiry(Typed):
     """The expiry as it stands on the card: month, then year."""
 
     leads_to = ENDS + ("TypeApproval", "ConfirmAmount", "Authorise")
@@ -128,7 +116,7 @@ class TypeExpiry(_Typed):
         return self.terminal.after(NUMBER)
 
 
-class TypeApproval(_Typed):
+class TypeApproval(Typed):
     """The authorisation code that the bank has given by telephone."""
 
     step = APPROVAL
@@ -147,7 +135,7 @@ class TypeApproval(_Typed):
         return self.terminal.after(APPROVAL)
 
 
-class EnterTip(_Typed):
+class EnterTip(Typed):
     """The tip in fen; the new total is shown with it."""
 
     step = TIPPED

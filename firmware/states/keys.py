@@ -209,6 +209,10 @@ class KeyDone(Page):
     """What came of it: the new key and whether the host has the same; or why not, and that the old keys are kept."""
 
     deadline_ms = 120_000
+    DO = {
+        "no-transport": "keys.do.transport", "batch": "keys.settle", "storage": "do.store", "diversified": "doctor.do.code",
+        "none": "doctor.do.code",
+    }  # fmt: skip
 
     def __init__(self, outcome: "Outcome | None" = None) -> None:
         self.outcome = outcome
@@ -222,7 +226,8 @@ class KeyDone(Page):
 
         outcome = self.outcome or keys.Outcome(keys.STOPPED)
         if outcome.why:
-            return Screen("keys.not_changed", (words(outcome.why), "keys.kept", "keys.again"), style="alert")
+            do = self.DO.get(outcome.why, "keys.again")
+            return Screen("keys.not_changed", (words(outcome.why), "keys.kept", do), style="alert")
         new = ("keys.new", ("", outcome.check))
         if not outcome.signed:
             return Screen("keys.changed", (new, "keys.agreed"))

@@ -39,7 +39,7 @@ class Working(State):
         if not why:
             return self.well()
         what = ("why.code", ("", why[5:])) if why.startswith("code ") else NotSent.WORDS.get(why, "why.network")
-        return Notice(self.title, (what, "do.again"), style="alert", sound="error")
+        return Notice(self.title, (what, NotSent.DO.get(why, "card.do.later")), style="alert", sound="error")
 
     def well(self) -> "State | None":
         return Notice(self.title, ("manage.done",), sound="ok")
@@ -209,7 +209,7 @@ def other_language(terminal: "Terminal") -> State:
     from firmware import changes
 
     changes.put(terminal, {"language": "en" if terminal.parameter("language") == "zh" else "zh"}, changes.MENU)
-    return Notice("menu.language", ("manage.done",), sound="ok")
+    return Notice("changes.name.language", ("manage.done",), sound="ok")
 
 
 class CardData(Page):

@@ -1,13 +1,13 @@
 """The network: its state, the doctor, text messages, the SIM's PIN, the module switched off and on."""
 
 from firmware import slip
-from firmware.events import MODEM_DONE, SECRET_READY, SECRET_TYPED
+from firmware.events import MODEM_DONE, SECRET_READY
 from firmware.host import doctor
 from firmware.machine import State
 from firmware.screens import Screen
-from firmware.states.common import HOME, OK, OK_CANCEL, Notice, Page, home
+from firmware.states.common import HOME, OK, OK_CANCEL, Notice, Page, home, secret
 from firmware.states.printing import put
-from firmware.tasks import Ask, More, Tell
+from firmware.tasks import Ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def report(terminal: "Terminal", found: "list[doctor.Finding]") -> "Job":
     if terminal.has("modem"):
         status = terminal.ports["modem"].status()
         job += [("rule", ""), ("", "IMEI " + status["imei"]), ("", "ICCID " + status["iccid"])]
-        job.append(("", "%s %s %s dBm" % (status["operator"], status["technology"], status["dbm"])))
+        heard = "-" if status["dbm"] is None else "%d dBm" % status["dbm"]
+        job.append(("", "%s %s %s" % (status["operator"], status["technology"], heard)))
         if status["cell"]:
             job.append(("", "CELL " + "-".join(status["cell"])))
     job.append(("cut", ""))
@@ -243,10 +244,7 @@ class SimPin(State):
         self.run(self._typed())
 
     def _typed(self) -> "Work[str]":
-        event = yield Ask("vault", "enter_sim_pin", keep=True)
-        while event.name == SECRET_TYPED:
-            yield Tell(event.value)
-            event = yield More(event.ticket)
+        event = yield from secret("enter_sim_pin")
         return str(event.value) if event.name == SECRET_READY else ""
 
     def on_told(self, count: int) -> None:

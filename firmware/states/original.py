@@ -13,9 +13,10 @@ from firmware.events import VAULT_DONE
 from firmware.host import messages
 from firmware.money import yuan
 from firmware.screens import Screen
-from firmware.states.common import OK_CANCEL, Digits
+from firmware.states.common import OK_CANCEL
+from firmware.states.details import Typed
 from firmware.states.query import records_page
-from firmware.states.step import ENDS, Cancelled, Step
+from firmware.states.step import ENDS, Step
 from firmware.tasks import Ask
 from firmware.transactions import BY_NAME, CODE, MAIL_ORDER, ORIGINAL, REFERENCE
 
@@ -49,43 +50,20 @@ def take(terminal: "Terminal", draft: "Draft", record: "Record", card: "tuple[st
         draft.pan, draft.expiry = card
 
 
-class _Find(Digits):
-    """A number is typed that names an original. prompt, shown, size: its texts, how many digits it has."""
+class _Find(Typed):
+    """A number is typed that names an original. prompt, shown: its texts; least, most: how many digits it has."""
 
     prompt = "void.find"
     shown = "void.trace"
     least = 1
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.problem = ""
-
     @classmethod
     def wanted(cls, terminal: "Terminal", draft: "Draft") -> bool:
         return draft.original is None and not (draft.reference or draft.code)
 
-    @classmethod
-    def of(cls, draft: "Draft") -> "State":
-        return cls()
-
-    @property
-    def draft(self) -> "Draft":
-        """The transaction that an original is looked for."""
-        return self.terminal.open_draft
-
     def screen(self) -> Screen:
         lines = (self.problem or self.prompt, (self.shown, ("", self.typed)), "void.list")
         return Screen(self.draft.row.title, lines, keys=OK_CANCEL)
-
-    def on_digit(self, digit: int) -> None:
-        self.problem = ""
-        super().on_digit(digit)
-
-    def refuse(self, why: str) -> None:
-        """Says why not, and begins anew."""
-        self.problem = why
-        self.typed = ""
-        self.terminal.sound("error")
 
     def on_confirm(self) -> "State | None":
         if not self.typed:
@@ -106,9 +84,6 @@ class _Find(Digits):
             self.refuse(why)
             return None
         return ConfirmOriginal(record)
-
-    def on_cancel(self) -> "State | None":
-        return Cancelled()
 
 
 class FindOriginal(_Find):

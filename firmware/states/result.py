@@ -63,6 +63,12 @@ class NotSent(ResultPage):
         "owed": "why.owed", "original": "why.original",
         "settling": "why.settling", "garbled": "why.garbled", "mac": "why.mac", "mismatch": "why.garbled",
     }  # fmt: skip
+    # What does not mend itself: who does it, as the network doctor says.
+    DO = {
+        "store": "do.store", "no-network": "doctor.do.no-network", "name": "doctor.do.name",
+        "unreachable": "doctor.do.unreachable", "tls": "doctor.do.tls", "tls-unknown": "doctor.do.tls-unknown",
+        "tls-name": "doctor.do.tls-name", "tls-expired": "doctor.do.tls-expired",
+    }  # fmt: skip
 
     def __init__(self, result: "Result | str | None" = None) -> None:
         self.why = result if isinstance(result, str) else result.why if result is not None else ""
@@ -74,7 +80,7 @@ class NotSent(ResultPage):
             what = self.WORDS.get(self.why, "why.network")
         if self.why == "original":
             return Screen("not_sent.title", (what, "cancelled.what", "do.query"), keys=OK, style="alert")
-        do = "do.store" if self.why == "store" else "do.again"
+        do = self.DO.get(self.why, "do.again")
         return Screen("not_sent.title", (what, self.terminal.money("money.not_taken"), do), keys=OK, style="alert")
 
 

@@ -231,6 +231,7 @@ class SettleDone(State):
         what = "settle.reason.%d" % kept["closed"] if kept["closed"] else VERDICTS[worst]
         missing = len(kept["unsent"] or ()) + len(kept["denied"] or ()) + len(kept["left"] or ())
         did: Wording = ("settle.missing", missing) if missing else ("settle.uploaded", kept["uploaded"])
+        what = {"settle.unbalanced": "settle.differ", "settle.error": "settle.wrong"}.get(what, what)
         title = "settle.closed" if kept["closed"] else "settle.done"
         style = "alert" if missing or worst or kept["closed"] else ""
         next_batch = ("settle.next", ("", self.terminal.ledger.batch))
@@ -352,6 +353,8 @@ def leave(terminal: "Terminal", kept: "Kept | None") -> State:
 
 def print_now(terminal: "Terminal", what: str) -> State:
     """Totals or details of the batch as it is."""
+    if what == DETAILS and not terminal.ledger.in_batch():
+        return Notice("print.title", ("settle.empty",))
     kept = terminal.settlement.snapshot(terminal.ledger, terminal.calendar_stamp(), terminal.operator)
     return PrintSettlement(kept, what, goes_on=False)
 

@@ -220,6 +220,27 @@ def locked(desk, pin="1234", tries=3):
     return desk
 
 
+LADDER = ("AT+CIMI", "AT+CNMI=2,1,0,0,0", "AT+CEREG?", "AT+COPS?", "AT+QIDEACT=1", "AT+QIACT=1", "AT+QIACT?", "AT+CSQ")
+
+
+@pytest.mark.parametrize("step", LADDER)
+def test_a_sim_that_wants_its_pin_is_heard_whatever_the_driver_is_at(bench, step):
+    desk = bench()
+    whole = desk.peer.answers.get(step, "OK")
+
+    def other_sim(text):
+        desk.peer.answers.update(SEARCHING)
+        desk.peer.answers[step] = whole
+        desk.peer.answers["AT+CPIN?"] = "+CPIN: SIM PIN\nOK"
+        return '+CPIN: SIM PIN\n+CEREG: 0\n+QIURC: "pdpdeact",1\n' + whole
+
+    desk.peer.answers[step] = other_sim
+    desk.start().until(lambda: desk.port.status()["sim"] == "pin", 15)
+    desk.peer.answers.update({text: HEALTHY[text] for text in [*SEARCHING, "AT+CPIN?"]})
+    desk.peer.say("+CPIN: READY")
+    desk.until(lambda: desk.port.status()["address"], 15)
+
+
 def test_the_last_try_of_a_pin_is_a_persons(bench):
     desk = locked(bench(pin_source=lambda: bytearray(b"9999")), tries=1).start()
     desk.until(lambda: desk.port.status()["sim"] == "pin")

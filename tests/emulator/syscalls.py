@@ -19,7 +19,8 @@ import re
 from typing import NamedTuple
 
 # -D: the firmware stays the child of whoever starts it. 16 bytes of each buffer: up to the message type, no card number.
-STRACE = ("strace", "-D", "-f", "-yy", "-x", "-s", "16", "-e", "trace=connect,read,write,pwrite64,fsync,fdatasync,sendto,recvfrom")
+TRACED = "connect,read,write,pwrite64,fsync,fdatasync,sendto,recvfrom"
+STRACE = ("strace", "-D", "-f", "-yy", "-x", "-s", "16", "-e", "trace=" + TRACED)
 TYPE_AT = slice(13, 15)  # length, TPDU, header, message type (host.md §1)
 
 WHOLE = re.compile(r"(\w+)\((.*)\) += (-?\d+|\?)")

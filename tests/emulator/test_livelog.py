@@ -5,7 +5,7 @@ import threading
 
 from emulator.changes import Changes
 from emulator.hands import keys_of
-from emulator.livelog import LiveLog, describe_answer, describe_command
+from emulator.livelog import LiveLog, Polls, describe_answer, describe_command
 
 PAN = "6212345678901234567"
 TRACK = bytes.fromhex("5713" + PAN + "D30122010000012345F")
@@ -43,6 +43,41 @@ def test_any_bytes_are_described():
     for _ in range(2000):
         data = chance.randbytes(chance.randrange(40))
         assert describe_command(data) and describe_answer(data)
+
+
+def polled(text):
+    """What is told of a modem's log, written in one line."""
+    told = []
+    polls = Polls(told.append)
+    for line in text.split("; "):
+        polls.hear(line)
+    return "; ".join(told)
+
+
+def test_of_what_a_modem_is_asked_again_and_again_only_the_news_is_told():
+    weak, strong = "→ AT+CSQ; ← +CSQ: 9,99; ← OK", "→ AT+CSQ; ← +CSQ: 25,99; ← OK"
+    none = "→ AT+CSQ; ← +CME ERROR: 10"
+    assert polled("; ".join([strong] * 100)) == strong
+    assert polled("; ".join([strong, weak, weak, strong, none, none, strong])) == "; ".join([strong, weak, strong, none, strong])
+    other = "→ AT+CEREG?; ← +CEREG: 2,1; ← OK"
+    assert polled("; ".join([strong, other] * 9)) == strong + "; " + other
+
+
+def test_all_else_that_passes_between_driver_and_modem_is_told_as_it_comes():
+    asked = "→ AT+QISEND=0,85; ← >; → 85 bytes; ← SEND OK"
+    assert polled("; ".join([asked, asked])) == "; ".join([asked, asked])
+    cell = '← +CREG: 1,"18BE","8608A7B",7'
+    poll = "→ AT+CREG?; ← +CREG: 2,1; ← OK"
+    assert polled("; ".join([poll, cell, poll, cell])) == "; ".join([poll, cell, cell])
+    within = "→ AT+CREG?; %s; ← +CREG: 2,1; ← OK" % cell
+    assert polled("; ".join([poll, within])) == "; ".join([poll, within])
+    torn = "→ AT+CSQ; → AT; ← OK"
+    assert polled("; ".join([torn, torn])) == torn + "; → AT; ← OK", "that nobody answers, again, is no news"
+
+
+def test_a_modem_that_begins_anew_is_heard_from_the_beginning():
+    poll, begun = "→ AT+CPIN?; ← +CPIN: READY; ← OK", "EC20F is up"
+    assert polled("; ".join([poll, begun, poll, poll])) == "; ".join([poll, begun, poll])
 
 
 def test_numbers_rise_and_old_entries_go():

@@ -12,7 +12,6 @@ from emulator.acquirer.core import Acquirer
 from emulator.acquirer.server import Server
 from emulator.browser import api
 
-
 LISTENS = "0A"
 
 

@@ -309,6 +309,7 @@ def test_the_demo_left_something_in_every_place(demo):
         assert part in names, part
     everything = b"\n".join(demo.places.values())
     assert sum(mask in everything for mask in demo.masks) >= 2, "masked numbers are there"
+    assert b"AT+QISEND" in demo.places["live log"] and b"AT+QISEND" in demo.places["recording/log.txt"], "it went by the modem"
     assert demo.components == 2 and demo.key_changes > 1
     assert b"keys ** ENTER **** ENTER\n" in demo.places["recording/log.txt"], "the step is kept, what was typed is not"
 

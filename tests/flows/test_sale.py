@@ -138,7 +138,14 @@ def test_the_amount_is_typed_in_fen_with_double_zero_back_and_clear(counter):
 def test_an_amount_above_the_limit_is_refused_and_what_was_typed_stays():
     counter = Counter(parameters={"sale.maximum_fen": 5000})
     counter.log_in()
-    counter.walk(("6 管理", "1"), ("请输入金额", "500"), ("5.00", "1"), ("最多50.00 5.00", "0"), ("50.00", "ENTER"), ("请挥卡 50.00", None))
+    counter.walk(("6 管理", "1"), ("请输入金额", "500"), ("5.00", "1"), ("最多50.00 5.00", "0"), ("50.00", "ENTER"))
+    counter.walk(("请核对金额 50.00", "ENTER"), ("请挥卡 50.00", None))
+
+
+def test_an_amount_that_lost_a_digit_to_the_limit_is_not_confirmed_by_the_key_that_follows_in_haste():
+    counter = Counter(parameters={"sale.maximum_fen": 7000})
+    counter.log_in()
+    counter.walk(("6 管理", "1"), ("请输入金额", "9000 ENTER"), ("请核对金额 9.00", "CLEAR 6000 ENTER"), ("请挥卡 60.00", None))
 
 
 def test_zero_is_no_amount(counter):

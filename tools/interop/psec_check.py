@@ -23,7 +23,7 @@ NAMES = ("KS", "IK", "LB", "TT", "10")  # of optional blocks; never PB
 def compare(chance: Random, count: int) -> list[Result]:
     """The comparisons with `count` rounds each. Raises Unavailable."""
     try:
-        import psec  # type: ignore[import-not-found]
+        import psec
     except ImportError as error:
         raise Unavailable("%s: pip install -r requirements-interop.txt" % error) from None
     results = []
