@@ -55,7 +55,7 @@ mpy: $(READY_TO_TEST) ## firmware/ and boards/ under a real MicroPython
 	@$(PY) -m tools.mpy
 
 pytest: $(READY_TO_TEST) ## the tests alone; TESTS=tests/flows for a part
-	@$(PY) -m pytest $(TESTS) $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile $(TESTS) $(ARGS)
 
 emv-coverage: $(READY_TO_TEST) ## docs/emv-coverage.md: which transaction shows which bit
 	@$(PY) -m tests.emv_coverage

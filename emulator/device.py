@@ -327,7 +327,11 @@ class Device:
         """Sets a parameter, as a technician does it while the device is off. value: JSON. ValueError says what is wrong."""
         if self.power == ON:
             raise ValueError("parameters are set while the device is off")
-        checked = parameters.check(name, json.loads(value))
+        try:
+            wanted = json.loads(value)
+        except ValueError:
+            raise ValueError(f'{value} is not JSON: true, 12, or "a text in quotes"') from None
+        checked = parameters.check(name, wanted)
         store = SqliteStore(None, {}, self.terminal_folder)
         try:
             store.commit([("parameters", name, json.dumps(checked).encode(), None)])

@@ -130,6 +130,7 @@ class Terminal:
         self._resolver: Task | None = None  # the round of reversals that goes on behind the pages
         self._between: Task | None = None  # the pause between two rounds
         self._upload_asked = False  # the host wants what was approved without it before it goes on
+        self._in_vain = False  # the last round met nobody
         self._signing: Task | None = None  # the sign-on that goes on behind the pages
         self._keeping: Task | None = None  # what writes the locks down
         self._nightly: Nightly | None = None  # the settlement by the clock
@@ -371,10 +372,12 @@ class Terminal:
     def resolve_behind(self, at_once: bool = True) -> None:
         """Reverses what is unknown and delivers what the host is owed, now (or after `reversal.again_s`) until nothing is left.
 
-        While a transaction is open it waits: that one resolves on its own way to the host.
+        While a transaction is open it waits: that one resolves on its own way to the host. A host that answers again after
+        a round that met nobody is not kept waiting.
         """
-        if self._upload_asked and self.draft is None:
-            self._upload_asked = False
+        back = at_once and self._in_vain and self.reached
+        if (self._upload_asked or back) and self.draft is None:
+            self._upload_asked = self._in_vain = False
             self.tasks.cancel(self._between)
             at_once, self._resolving = True, self._going_on(self._resolver)
         try:
@@ -425,6 +428,7 @@ class Terminal:
         return bool(self.ledger.to_reverse() or self.ledger.to_repeat() or self.ledger.notices())
 
     def _resolved(self, _result: object) -> None:
+        self._in_vain = not self.reached
         if self._open():
             self._between = self.tasks.start(self._later(self.parameter("reversal.again_s") * 1000), self._again)
         else:

@@ -30,13 +30,20 @@ def home() -> Path:
     return Path(base) / "kaifu-acquirer"
 
 
+def port(word: str) -> int:
+    """A port, or 0."""
+    if not word.isascii() or not word.isdigit() or int(word) > 65535:
+        raise argparse.ArgumentTypeError(f"{word}: a port is 0 to 65535")
+    return int(word)
+
+
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m emulator.acquirer", description="A UnionPay-style host for testing terminals.")
-    top.add_argument("--port", type=int, default=8580, help="for terminals; default 8580; 0: any free one")
+    top.add_argument("--port", type=port, default=8580, help="for terminals; default 8580; 0: any free one")
     top.add_argument("--bind", default=LOOPBACK, metavar="ADDRESS", help="where terminals reach it (default: this machine alone)")
     top.add_argument("--name", action="append", default=[], help="a name or address for the certificate, besides --bind's")
     top.add_argument("--tls", action="store_true", help="the line has TLS, by a test authority of its own")
-    top.add_argument("--web-port", type=int, default=8581, help="of its page, on this machine; default 8581; 0: any free one")
+    top.add_argument("--web-port", type=port, default=8581, help="of its page, on this machine; default 8581; 0: any free one")
     top.add_argument("--terminals", type=int, default=1, metavar="N", help=f"1 to {MOST_TERMINALS}, from 10000001 (default 1)")
     top.add_argument("--data", type=Path, default=home(), metavar="FOLDER", help="where it is kept (%(default)s)")
     top.add_argument("--cards", type=Path, metavar="FILE", help="test cards, JSON (default: cards.json in the folder)")
@@ -89,7 +96,11 @@ def main(words: "list[str] | None" = None) -> int:
             asked.data, asked.terminals, asked.port, asked.bind, names, asked.web_port, asked.tls,
             asked.cards, profile, tuple(asked.rules), log,
         )  # fmt: skip
-    except (HostError, RuleError, ProfileError, CertificateError, CryptoError, OSError, OverflowError, ValueError) as error:
+    except OSError as error:
+        where = error.filename or f"{asked.bind}, ports {asked.port} and {asked.web_port}"
+        print(f"{where}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except (HostError, RuleError, ProfileError, CertificateError, CryptoError, OverflowError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     try:

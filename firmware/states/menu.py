@@ -34,6 +34,7 @@ from firmware.transactions import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from firmware.screens import Wording
     from firmware.terminal import Terminal
 
 ROWS, COLUMNS = 4, 2  # below a title; two columns where every entry is short
@@ -208,8 +209,13 @@ class Menu(State):
             state = ""
         if self.name in SUBMENUS:
             state = ""  # the main menu says it, and there is no room for all
-        more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 and not state else ""
-        heading = SUBMENUS[self.name] if self.name in SUBMENUS else ("menu.operator", ("", terminal.operator))
+        more = ("", " %d/%d" % (self.page + 1, pages)) if pages > 1 else ""
+        if self.name in SUBMENUS:
+            heading: Wording = SUBMENUS[self.name]
+        elif state and more:
+            heading = ("", terminal.operator)  # there is no room for more
+        else:
+            heading = ("menu.operator", ("", terminal.operator))
         return Screen(("menu.heading", heading, state, more), menu=rows, corner=terminal.corner())
 
     def on_digit(self, digit: int) -> "State | None":

@@ -124,8 +124,9 @@ def report(terminal: "Terminal", found: "list[doctor.Finding]") -> "Job":
     if terminal.has("modem"):
         status = terminal.ports["modem"].status()
         job += [("rule", ""), ("", "IMEI " + status["imei"]), ("", "ICCID " + status["iccid"])]
-        heard = "-" if status["dbm"] is None else "%d dBm" % status["dbm"]
-        job.append(("", "%s %s %s" % (status["operator"], status["technology"], heard)))
+        if status["technology"]:  # else nothing is heard, and what the status keeps is of before
+            heard = "-" if status["dbm"] is None else "%d dBm" % status["dbm"]
+            job.append(("", "%s %s %s" % (status["operator"], status["technology"], heard)))
         if status["cell"]:
             job.append(("", "CELL " + "-".join(status["cell"])))
     job.append(("cut", ""))

@@ -103,8 +103,8 @@ class TransactionPage(Page):
             at = record["at"]
             lines = (
                 ("query.at", ("", "%s-%s %s:%s" % (at[4:6], at[6:8], at[8:10], at[10:12]))),
-                ("query.reference", ("", record.get("reference", ""))),
-                ("query.authorisation", ("", record.get("authorisation", ""))),
+                ("query.reference", ("", record.get("reference") or "-")),
+                ("query.authorisation", ("", record.get("authorisation") or "-")),
             )
         return Screen(("query.one", ("", record["trace"])), lines, keys=("key.back", "key.print") if self._printable() else OK)
 

@@ -65,7 +65,7 @@ class NotSent(ResultPage):
     }  # fmt: skip
     # What does not mend itself: who does it, as the network doctor says.
     DO = {
-        "store": "do.store", "no-network": "doctor.do.no-network", "name": "doctor.do.name",
+        "store": "do.store", "load": "doctor.do.code", "no-network": "doctor.do.no-network", "name": "doctor.do.name",
         "unreachable": "doctor.do.unreachable", "tls": "doctor.do.tls", "tls-unknown": "doctor.do.tls-unknown",
         "tls-name": "doctor.do.tls-name", "tls-expired": "doctor.do.tls-expired",
     }  # fmt: skip

@@ -136,6 +136,7 @@ def test_a_full_disk_stops_a_sale_before_it_is_sent_and_is_said(tmp_path):
     terminal = tmp_path / "device" / "terminal"
     with mounted(terminal, "1m"), device_in(tmp_path / "device") as device:
         log_in(device)
+        assert device.until(lambda: device.shows("操作员01") and not device.shows("未签到"), 15), device.screen.text
         fill(terminal)
         for _ in range(3):  # what SQLite has reserved may hold another commit or two
             device.keys("1 1234 ENTER")

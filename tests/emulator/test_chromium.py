@@ -194,7 +194,7 @@ def test_a_card_is_dragged_into_the_slot_and_pulled_out(page, device):
     assert device.until(lambda: device.on_reader == ["debit"] and device.in_slot == "", 5)
     page.until("return document.querySelector('#landed .bankcard')")
     page.drag("#landed " + card("debit"), "#mouth")
-    page.until("return document.querySelector('#inserted .bankcard')")
+    page.until("const card = document.querySelector('#inserted .bankcard'); return card && !card.getAnimations().length")
     page.click("#inserted " + card("debit"))
     assert device.until(lambda: device.in_slot == "", 5)
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from emulator.standins.store import PowerCut, StandIn
-from firmware.ledger import APPROVED, DECLINED, PHASES, REPEATING, REVERSED, REVERSING, SENT, Ledger, LedgerError
+from firmware.ledger import APPROVED, DECLINED, PAGE, PHASES, REPEATING, REVERSED, REVERSING, SENT, Ledger, LedgerError
 from firmware.ports import StoreFull
 from firmware.transactions import VOID
 
@@ -293,3 +293,21 @@ def test_the_batch_number_after_999999_is_1(ledger):
     ledger.note(batch=999_999)
     ledger.roll([])
     assert ledger.batch == "000001"
+
+
+def test_what_is_being_asked_for_right_now_is_not_called_unresolved(ledger):
+    ledger.sent(draft(ledger), 1)
+    assert len(ledger.to_reverse()) == 1 and ledger.unresolved() == []
+    ledger.sent(draft(ledger, "refund"), 1)
+    assert len(ledger.to_repeat()) == 1 and ledger.unanswered() == []
+
+
+def test_the_totals_of_a_long_batch_are_counted_anew_to_the_last_record(store, ledger):
+    for _ in range(PAGE):
+        sale(ledger, 10)
+    assert Ledger(store).totals() == {"sale": [PAGE, 10 * PAGE]}
+    for more in (1, 2):
+        sale(ledger, 10)
+        store.commit([("totals", ledger.batch, b"{", None)])
+        again = Ledger(store)
+        assert again.damaged == ["totals"] and again.totals() == {"sale": [PAGE + more, 10 * (PAGE + more)]}

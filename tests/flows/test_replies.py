@@ -341,3 +341,86 @@ def test_a_sale_that_was_cut_is_reversed_before_the_next_one_is_sent():
     start(counter, 500)
     counter.until("有未冲正交易", within_ms=400_000)
     assert of_type(heard, "0400") and not of_type(heard, "0200")
+
+
+# -- the second try of a reversal, and keys that do not fit
+
+
+@pytest.mark.parametrize(
+    ("sale", "first", "reasons", "signs_on"),
+    [
+        ("silence", "ignore", ["98", "98"], False),
+        ("silence", "wrong-mac", ["98", "A0"], True),
+        ("wrong-mac", "silence", ["A0", "A0"], False),
+        ("silence", "decline 77", ["98", "06"], True),
+    ],
+)
+def test_the_next_try_of_a_reversal_says_what_became_of_the_one_before_it(sale, first, reasons, signs_on):
+    counter = shop()
+    heard = listen(counter)
+    counter.rules.add("next on sale " + sale)
+    counter.rules.add("next on reversal " + first)
+    start(counter)
+    counter.walk(("已冲正", "ENTER"), ("6 管理", None))
+    assert [fields[39] for fields in of_type(heard, "0400")] == reasons
+    between = ["0800"] if signs_on else []
+    assert [mti for mti, _ in heard] == ["0200", "0400", *between, "0400"], "keys that differ are made anew before the next try"
+    assert counter.books_agree()
+
+
+def ask_balance(counter):
+    counter.walk(("6 管理", "3"), ("请挥卡", tap("debit")), ("密码", counter.shelf.card("debit").pin + " ENTER"))
+    counter.until(lambda: counter.state in ("ShowBalance", "NotSent"))
+    counter.walk(("", "CANCEL"), ("6 管理", None))
+
+
+def test_three_wrong_macs_in_a_row_mean_other_keys_and_a_good_one_between_them_does_not():
+    counter = shop()
+    heard = listen(counter)
+    for rule in ("wrong-mac", "wrong-mac", "", "wrong-mac", "wrong-mac"):
+        if rule:
+            counter.rules.add("next on balance " + rule)
+        ask_balance(counter)
+    assert [mti for mti, _ in heard] == ["0200"] * 5 and counter.terminal.mac_errors == 2 and counter.terminal.signed_on()
+    counter.rules.add("next on balance wrong-mac")
+    ask_balance(counter)
+    ask_balance(counter)
+    assert [mti for mti, _ in heard][5:] == ["0200", "0800", "0200"] and counter.terminal.mac_errors == 0
+
+
+SALE_SENT = {3: "000000", 4: "000000001234", 11: "000007", 41: "T" * 8, 42: "M" * 15, 60: "22000001"}
+SALE_ANSWER = {3: "000000", 4: "000000001234", 11: "000007", 39: "00", 41: "T" * 8, 42: "M" * 15}
+
+
+@pytest.mark.parametrize(
+    ("mti", "code", "counts"),
+    [("0200", "00", False), ("0200", "11", False), ("0220", "94", False), ("0400", "25", False), ("0200", "51", True), ("0400", "96", True)],
+)
+def test_whatever_settles_a_message_must_name_our_merchant_and_a_refusal_need_not(mti, code, counts):
+    answer = {**SALE_ANSWER, 39: code}
+    assert messages.mismatch(mti, SALE_SENT, answer) == 0
+    assert messages.mismatch(mti, SALE_SENT, {**answer, 42: "N" * 15}) == (0 if counts else 42)
+
+
+def test_an_answer_belongs_to_its_request_by_its_type_its_trace_number_and_its_terminal():
+    assert messages.belongs("0200", SALE_SENT, "0210", SALE_ANSWER)
+    assert not messages.belongs("0200", SALE_SENT, "0410", SALE_ANSWER)
+    for other in ({11: "000008"}, {41: "U" * 8}):
+        assert not messages.belongs("0200", SALE_SENT, "0210", {**SALE_ANSWER, **other})
+    without = {number: SALE_SENT[number] for number in SALE_SENT if number != 11}
+    assert messages.belongs("0820", without, "0830", {**SALE_ANSWER, 11: "000008"}), "an echo has no trace number"
+
+
+@pytest.mark.parametrize("kind, name", [(0x00, "AAC"), (0x40, "TC"), (0x80, "ARQC")])
+def test_the_slip_names_the_cryptogram_by_its_kind_and_each_value_of_the_chip_by_its_tag(kind, name):
+    card = outcome.Outcome(outcome.ONLINE, "authorising", "arqc")
+    named = {
+        0x95: "TVR", 0x84: "AID", 0x5F34: "CSN", 0x9B: "TSI", 0x9F36: "ATC", 0x82: "AIP", 0x9F37: "UNPR NO", 0x9F33: "TermCap",
+        0x9F10: "IAD", 0x9F34: "CVMR",
+    }  # fmt: skip
+    card.tags = {tag: bytes([0xA0 + at] * 3) for at, tag in enumerate(named)} | {0x9F27: bytes([kind]), 0x9F26: b"\x11" * 8}
+    printed = " ".join(messages.kept_of_chip(card)["chip"])
+    assert printed.startswith("%s:%s" % (name, "11" * 8))
+    for at, tag in enumerate(named):
+        assert "%s:%s" % (named[tag], ("%02X" % (0xA0 + at)) * 3) in printed
+    assert messages.kept_of_chip(card, "ARQC:00")["chip"][0].startswith("ARQC:00"), "that of the request, where there was one"

@@ -347,6 +347,18 @@ def test_every_row_of_the_table_has_its_scenarios():
     assert all(row.slip for name, row in ROWS.items() if OF_TABLE[name].kept)
 
 
+@pytest.mark.parametrize("row", [row for row in TABLE if row.kept], ids=repr)
+def test_each_kind_of_the_table_looks_at_a_swiped_card_shows_the_amount_and_names_its_original(row):
+    steps = row.steps
+    if transactions.CARD in steps:
+        assert steps[steps.index(transactions.CARD) + 1] == transactions.LAST_FOUR
+    if not row.finds:  # nobody has seen an original: card and amount are shown together
+        assert transactions.CONFIRM in steps and transactions.AMOUNT in steps
+    assert ("code" in row.names) is bool(row.finds), "the bank's code of the original, where it gave one"
+    assert bool(row.finds) is bool(row.undoes) is bool(row.holds)
+    assert steps[-2:] == (transactions.AUTHORISE, transactions.SLIP)
+
+
 # -- approved
 
 

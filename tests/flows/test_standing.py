@@ -120,6 +120,19 @@ def test_in_a_busy_shop_what_is_owed_goes_out_between_two_sales():
     assert not shop.terminal.ledger.owed and shop.books_agree()
 
 
+def test_what_found_no_line_goes_out_behind_the_first_sale_that_found_one():
+    shop = shop_of(**CANTEEN, **{"reversal.again_s": 3600})
+    shop.link.down = "unreachable"
+    sold_offline(shop)
+    shop.run(60_000)
+    assert shop.terminal.ledger.owed
+    shop.link.down = None
+    begin(shop, 60_000)
+    shop.walk(("请挥卡", tap("debit")), *SLIPS)
+    shop.run(60_000)
+    assert not shop.terminal.ledger.owed and shop.books_agree()
+
+
 def test_a_sale_does_not_wait_for_a_notice_that_nobody_answers():
     shop = shop_of(**CANTEEN)
     shop.rules.add("always on upload ignore")
