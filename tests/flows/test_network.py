@@ -133,3 +133,20 @@ def test_a_clock_that_nobody_has_set_is_set_by_the_mobile_network():
     counter.log_in()
     counter.until(lambda: counter.terminal.calendar.confirmed)
     assert counter.terminal.calendar_stamp().startswith("2026112011")
+
+
+def test_the_second_page_names_who_carries_the_messages_and_from_which_cell(counter):
+    counter.run(5_000)
+    counter.walk(*NET, ("2 网络状态", "2"), ("4G 已连", "DOWN"), ("信号", None))
+    status = counter.modem.status()
+    assert status["cell"][2] != status["cell"][3]
+    assert "%s %s" % (status["operator"], status["technology"]) in counter.text
+    assert "%s-%s" % (status["cell"][2], status["cell"][3]) in counter.text
+
+
+def test_the_report_ends_where_the_way_to_the_host_stops(counter):
+    counter.link.down = "refused"
+    examined(counter)
+    counter.type("ENTER")
+    counter.until("6 管理")
+    assert "网络诊断单" in counter.paper and "主机应答" not in counter.paper

@@ -1,5 +1,7 @@
 """What may be undone, changed or given back is judged again on the way to the host: the bank may have refused it since."""
 
+import json
+
 import pytest
 
 from tests.flows.counter import tap
@@ -214,3 +216,28 @@ def test_a_cancelled_tip_or_completion_says_what_stands():
     code = held(shop)
     on_code(shop, "2", code, ("确认完成", "CANCEL"), ("已取消 原预授权仍有效", "ENTER"), ("6 管理", None))
     assert differ(shop) == []
+
+
+def test_an_original_whose_card_number_is_lost_is_not_undone_and_says_so():
+    shop = opened()
+    shop.sell(1000)
+    sale = shop.record()
+    shop.store.commit([("transactions", "%010d" % sale["id"], json.dumps({**sale, "sealed": "!"}).encode(), None)])
+    to_void(shop, sale["trace"])
+    shop.walk(("确认撤销", "ENTER"), ("取不到原卡号", "ENTER"), ("6 管理", None))
+    assert shop.record()["kind"] == "sale" and differ(shop) == []
+
+
+@pytest.mark.parametrize(("keys", "words"), [("2", "原凭证号"), ("7", "原参考号")])
+def test_from_the_list_of_originals_a_number_can_still_be_typed(keys, words):
+    shop = opened()
+    shop.sell(1000)
+    shop.walk(("6 管理", keys), ("请输入6位密码", "123456 ENTER"), (words, "ENTER"), ("10.00", "BACK"), (words, "CANCEL"))
+    shop.walk(("已取消", "ENTER"), ("6 管理", None))
+
+
+@pytest.mark.parametrize(("expiry", "words"), [("1126", "请核对金额"), ("1026", "过期")])
+def test_a_card_is_good_to_the_end_of_the_month_that_stands_on_it(expiry, words):
+    shop = opened()
+    shop.walk(("6 管理", "9"), ("订购", "4"), ("请输入金额", "2500 ENTER"), ("请输入卡号", shop.shelf.card("debit").pan + " ENTER"))
+    shop.walk(("有效期", expiry + " ENTER"), (words, None))

@@ -8,10 +8,12 @@ import pytest
 from emulator.acquirer.books import APPROVED, Transaction
 from emulator.world import MERCHANT, TERMINAL, Lost
 from firmware.host.messages import card_data
+from firmware.iso8583 import batch
 from firmware.tasks import Ask
 from tests.books import disagreements, openings
 from tests.flows.counter import Counter, tap
 from tests.flows.test_cut import Till
+from tests.flows.test_replies import listen
 from tests.flows.test_transactions import held, home, on_code, refund
 
 SETTLE = (("6 管理", "6"), ("签到", "9"))
@@ -830,3 +832,73 @@ def test_the_upload_of_a_swiped_refund_names_its_card(shop):
     shop.until("结算完成")
     upload = [text for text in told if text.startswith("→ 0320") and "退货" in text]
     assert len(upload) == 1 and "F2 " in upload[0] and "F35" not in upload[0]
+
+
+# -- why it does not go on, and what each upload says
+
+
+def test_the_page_says_why_a_settlement_does_not_go_on(shop):
+    shop.sell(100)
+    shop.rules.add("always on settlement silence")
+    settle(shop)
+    shop.walk(("结算未完成 银行主机没有应答 批次冻结", "CANCEL"), ("6 管理", None))
+
+
+def test_a_sign_on_that_is_refused_before_a_settlement_is_said_with_its_code(shop):
+    shop.sell(100)
+    shop.terminal.signed_off()
+    shop.rules.add("always on sign-on decline 03")
+    settle(shop)
+    shop.walk(("结算未完成 应答码03 商户未登记", None))
+    assert shop.terminal.settlement.running is None and "0500" not in said(shop)
+
+
+def test_totals_that_do_not_fit_their_field_are_not_sent(shop):
+    shop.sell(100)
+    shop.terminal.ledger._totals = {"CUP": {"sale": [batch.COUNT_LIMIT + 1, 100]}}
+    settle(shop)
+    shop.walk(("结算未完成 超出对账报文的范围 账目未变", None))
+    assert shop.terminal.settlement.running is None and "0500" not in said(shop)
+
+
+def test_the_slip_of_a_settlement_comes_out_once(shop):
+    shop.sell(100)
+    settle(shop)
+    done(shop)
+    assert shop.paper.count("结算总计单") == 1
+
+
+@pytest.mark.parametrize(("rule", "style"), [("", ""), ("next on settlement unbalance", "alert")])
+def test_a_day_that_does_not_balance_is_shown_as_an_alarm(shop, rule, style):
+    shop.sell(100)
+    if rule:
+        shop.rules.add(rule)
+    settle(shop, ("新批次号", None))
+    assert shop.screen.style == style
+
+
+HEAD = {2, 4, 11, 14, 22, 41, 42, 49, 60, 62}
+
+
+def test_the_upload_of_a_chip_has_every_field_that_it_must_have_and_no_other(shop):
+    shop.sell(100)
+    record = shop.record()
+    heard = listen(shop)
+    settle(shop)
+    done(shop)
+    (fields,) = [fields for mti, fields in heard if mti == "0320" and 62 in fields]
+    assert set(fields) - {23} == HEAD | {55} and fields[22] == record["entry"] + "2" and fields[11] == record["trace"]
+    assert fields[2] == shop.shelf.card("debit").pan and fields[4] == "%012d" % 100
+    assert batch.read_chip(fields[62]) == batch.Result(batch.DONE, batch.UNIONPAY_CARDS, 100)
+
+
+def test_the_upload_of_a_refund_has_no_tip_and_no_secrets(shop):
+    shop.sell(10_000)
+    refund(shop, shop.record()["reference"], "3000")
+    home(shop)
+    heard = listen(shop)
+    settle(shop)
+    done(shop)
+    (fields,) = [fields for mti, fields in heard if mti == "0320" and fields.get(3) == "200000"]
+    assert {2, 3, 4, 11, 37, 49, 60} <= set(fields) and not {35, 36, 48, 52, 53, 64} & set(fields)
+    assert fields[60] == "25" + "000001" + batch.UPLOAD and fields[11] == shop.record()["trace"]

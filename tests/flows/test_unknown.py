@@ -2,6 +2,7 @@
 
 import pytest
 
+from firmware.host.session import VAULT_MS
 from tests.flows.counter import Counter, tap
 
 # What may go wrong with the reply, as the acquirer's rules say it; booked: the host has it in its books at first.
@@ -170,3 +171,20 @@ def test_codes_that_want_a_sign_on_lead_to_one(counter, code):
     assert counter.terminal.signed_on()
     counter.sell(100)
     assert counter.books_agree()
+
+
+@pytest.mark.parametrize("page", ["sale", "balance"])
+def test_a_vault_that_says_nothing_sends_nothing(counter, page):
+    """Its key is wanted for the card data of a record, and where there is no record for the MAC."""
+    if page == "sale":
+        counter.walk(("6 管理", "1"), ("请输入金额", "1234 ENTER"), ("请挥卡", None))
+    else:
+        counter.walk(("6 管理", "3"), ("请挥卡", tap("debit")), ("密码", counter.shelf.card("debit").pin))
+    since = len(counter.messages)
+    counter.vault.quick_ms = 2 * VAULT_MS
+    if page == "sale":
+        tap("debit")(counter)
+    else:
+        counter.type("ENTER")
+    counter.walk(("交易未完成 工作密钥不可用 未扣款", "CANCEL"))
+    assert counter.messages[since:] == [] and counter.record() is None
