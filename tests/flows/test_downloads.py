@@ -439,14 +439,16 @@ def test_a_host_with_nothing_to_give_is_said_and_changes_nothing(shop):
     assert everything(shop) == before
 
 
-def test_keys_that_are_past_their_day_are_left_out(shop):
+@pytest.mark.parametrize(("expiry", "good"), [("20201231", False), ("20261119", False), ("20261120", True)])
+def test_keys_that_are_past_their_day_are_left_out(shop, expiry, good):
     from firmware.emv import download as blocks
 
-    row = dict(shop.shelf.authority_rows()[0], expiry="20201231")
+    row = dict(shop.shelf.authority_rows()[0], expiry=expiry)
     name = row["rid"] + row["index"]
     shop.host.keys[name] = blocks.key_block(row)
     shop.download("card-keys", "新数据已生效")
-    assert name not in [key["rid"] + key["index"] for key in value(shop, "emv.keys")]
+    assert shop.terminal.calendar_stamp()[:8] == "20261120"
+    assert (name in [key["rid"] + key["index"] for key in value(shop, "emv.keys")]) is good
 
 
 def test_where_downloads_are_signed_one_without_a_mac_is_refused(shop):
