@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from emulator.chips.gpio import KeyMatrix
     from emulator.wires import Wires
 
-DECIDE_S = 0.5  # no driver thinks longer about a key
-REST_S = 1.0  # a keypad that does not come to rest for so long is not there
+DECIDE_S = 5.0  # no driver thinks longer about a key, however busy the machine is
+REST_S = 5.0  # a keypad that does not come to rest for so long is not there
 LOOK_S = 0.001
 MOST_KEYS = 500
 

@@ -69,6 +69,9 @@ def test_what_its_driver_says_counts_more_than_its_name_and_the_board_most(linux
     linux.set("enx020000000001", "up", "10.0.0.2", uevent="INTERFACE=enx020000000001\nDEVTYPE=wwan\nIFINDEX=7")
     assert rows(linux) == [("modem", "up", None, "10.0.0.2")]
     assert rows(linux, interfaces={"enx020000000001": "wifi"}) == [("wifi", "up", None, "10.0.0.2")]
+    for other in ("DEVTYPE=vlan", "MODALIAS=wwan", "DEVTYPE="):
+        linux.set("eth0", "up", "10.0.0.2", uevent=other)
+        assert [row for row in rows(linux) if row[0] == "ethernet"] == [("ethernet", "up", None, "10.0.0.2")], other
 
 
 def test_what_is_no_wire_of_ours_is_no_bearer_unless_it_leads_out(linux):
@@ -118,8 +121,11 @@ def test_of_two_interfaces_the_one_that_is_up_counts_then_the_one_that_leads_out
 
 @pytest.mark.parametrize(
     ("quality", "level", "bars"),
-    [(70, -40, 4), (54, -56, 3), (40, -70, 2), (20, -84, 1), (5, -90, 0), (70, 0, 4), (35, 100, 2), (0, 0, 0), (900, 9, 4)],
-)
+    [
+        (70, -55, 4), (54, -56, 3), (45, -65, 3), (40, -66, 2), (40, -75, 2), (30, -76, 1), (20, -85, 1), (5, -86, 0), (70, 0, 4),
+        (35, 100, 2), (0, 0, 0), (900, 9, 4),
+    ],
+)  # fmt: skip
 def test_the_signal_of_wifi_is_told_in_bars(quality, level, bars):
     assert wifi_bars(quality, level) == bars
 

@@ -133,6 +133,11 @@ def test_a_sixteen_bit_reference_is_one_too():
     assert sms.deliver(pdu).part == (0x1234, 2, 1)
 
 
+def test_a_part_that_is_nothing_but_its_header_is_a_part_without_text():
+    pdu = HEAD + "44" + FROM + "0008" + STAMP + "06" + "050003070202"
+    assert sms.deliver(pdu) == Message("+8613800138000", "20261120103405", "", (7, 2, 2))
+
+
 @pytest.mark.parametrize("header", ["0500030702" + "03", "0500030702" + "00", "0500030701" + "01"])
 def test_a_part_that_cannot_be_is_taken_as_a_whole_message(header):
     pdu = HEAD + "44" + FROM + "0008" + STAMP + "08" + header + "4E2D"

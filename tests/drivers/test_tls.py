@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from drivers.tls import Contexts, TlsError
+from drivers.tls import MOST_AUTHORITIES, Contexts, TlsError
 from tests.net import certificates
 
 
@@ -268,4 +268,15 @@ def test_many_authorities_after_each_other_do_not_stand_in_each_others_way(folde
     contexts = Contexts()
     for number in range(20):
         contexts.open(ours(folder) + "\n" * number, "localhost", 1)
+    meet(contexts.open(ours(folder), "localhost", 1), Host(folder))
+
+
+def test_a_session_of_an_authority_that_is_not_kept_any_more_is_not_kept_either(folder):
+    contexts = Contexts()
+    tls, host = contexts.open(ours(folder), "localhost", 1), Host(folder)
+    meet(tls, host)
+    tls.feed(host.say(b"hello"))
+    for number in range(1, MOST_AUTHORITIES + 1):
+        contexts.open(ours(folder) + "\n" * number, "localhost", 1)
+    contexts.keep(ours(folder), "localhost", 1, tls)
     meet(contexts.open(ours(folder), "localhost", 1), Host(folder))

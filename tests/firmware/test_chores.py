@@ -103,8 +103,8 @@ def test_a_damaged_row_is_an_empty_one(store, clock, damage):
 
 def test_lengths_that_no_card_number_has_are_not_asked_for(store, clock):
     kept = Chores(store, clock)
-    kept.take({"sizes": [6, 0, -1, 20, "8", 19]})
-    assert kept.sizes == [6, 19]
+    kept.take({"sizes": [6, 0, 1, -1, 20, "8", 19]})
+    assert kept.sizes == [6, 1, 19]
 
 
 def test_the_numbers_of_the_status_begin_anew_when_it_was_told(store, clock):

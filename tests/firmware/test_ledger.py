@@ -311,3 +311,16 @@ def test_the_totals_of_a_long_batch_are_counted_anew_to_the_last_record(store, l
         store.commit([("totals", ledger.batch, b"{", None)])
         again = Ledger(store)
         assert again.damaged == ["totals"] and again.totals() == {"sale": [PAGE + more, 10 * (PAGE + more)]}
+
+
+@pytest.mark.parametrize("kind", ["refund", "sale"])
+def test_a_batch_without_an_approval_is_still_left_open_by_what_is_not_answered(ledger, kind):
+    assert not ledger.left_open()
+    record = ledger.sent(draft(ledger, kind), 1)
+    ledger.unknown(record, "98")
+    assert ledger.in_batch() == 0 and ledger.owed == 0 and ledger.left_open()
+    if kind == "refund":
+        ledger.declined(record, {})
+    else:
+        ledger.reversed_(record, {})
+    assert not ledger.left_open()

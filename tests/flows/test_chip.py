@@ -338,6 +338,7 @@ def test_the_notice_of_scripts_brings_the_cryptogram_of_their_transaction(shop):
     ((_, fields),) = [(mti, fields) for mti, fields in heard if mti == "0620"]
     assert {0x9F26, 0x9F37, 0x82, 0x9A, 0xDF31} <= set(dict(tlv.decode(fields[55])))
     assert unionpay.read_original(fields[61])[:2] == (shop.record()["batch"], shop.record()["trace"]) != ("", fields[11])
+    assert (fields[37], fields[38]) == (shop.record()["reference"], shop.record()["authorisation"])
 
 
 def test_a_notice_of_scripts_that_is_not_answered_is_sent_again(shop):

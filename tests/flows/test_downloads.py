@@ -319,6 +319,19 @@ def test_a_download_that_the_power_cuts_goes_on_where_it_was(name):
     assert len(came) <= wanted and shop.store.range("downloads") == [] and everything(shop) != before
 
 
+@pytest.mark.parametrize("damage", [[{}], [1], ["x"], [{"name": 1, "index": 2}]])
+def test_a_list_in_the_store_that_is_not_what_was_written_is_given_up_and_asked_for_anew(shop, damage):
+    head = {"day": shop.terminal.calendar_stamp()[:8], "list": damage, "whole": True}
+    shop.store.commit([("downloads", "card-keys", json.dumps(head).encode(), None)])
+    before = everything(shop)
+    shop.walk(("6 管理", "6"), ("8 下载", "8"))
+    shop.type(ROW["card-keys"])
+    shop.walk(("原数据继续有效", "ENTER"))
+    assert everything(shop) == before and shop.store.range("downloads") == []
+    shop.until("6 管理")
+    shop.download("card-keys", "新数据已生效")
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_cut_at_any_write_of_the_swap_leaves_the_old_data_or_the_new(after):
     for commit in range(1, 14):

@@ -317,11 +317,12 @@ def test_a_host_that_wants_a_sign_on_in_every_answer_is_not_asked_for_ever(shop,
 # -- time and memory
 
 
-def test_a_line_that_drips_for_a_day_holds_nobody_longer_than_the_time_for_a_reply(shop):
+@pytest.mark.parametrize(("first_ms", "every_ms"), [(0, 1_000), (29_000, 1)])
+def test_a_line_that_drips_for_a_day_holds_nobody_longer_than_the_time_for_a_reply(shop, first_ms, every_ms):
     whole = frame.pack(bytes(5), bytes(6), bytes(4000))
 
     def drips():
-        return lambda data: [(1_000 * at, whole[at : at + 1]) for at in range(len(whole))]
+        return lambda data: [(first_ms + every_ms * at, whole[at : at + 1]) for at in range(len(whole))]
 
     good = shop.link.hosts[HOST]
     shop.link.hosts[HOST] = drips

@@ -239,5 +239,5 @@ def test_from_the_list_of_originals_a_number_can_still_be_typed(keys, words):
 @pytest.mark.parametrize(("expiry", "words"), [("1126", "请核对金额"), ("1026", "过期")])
 def test_a_card_is_good_to_the_end_of_the_month_that_stands_on_it(expiry, words):
     shop = opened()
-    shop.walk(("6 管理", "9"), ("订购", "4"), ("请输入金额", "2500 ENTER"), ("请输入卡号", shop.shelf.card("debit").pan + " ENTER"))
-    shop.walk(("有效期", expiry + " ENTER"), (words, None))
+    shop.walk(("6 管理", "9"), ("订购", "4"), ("请输入金额", "2500 ENTER"))
+    shop.walk(("请输入卡号", shop.shelf.card("debit").pan + " ENTER"), ("有效期", expiry + " ENTER"), (words, None))

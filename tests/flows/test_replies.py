@@ -394,8 +394,11 @@ SALE_ANSWER = {3: "000000", 4: "000000001234", 11: "000007", 39: "00", 41: "T" *
 
 @pytest.mark.parametrize(
     ("mti", "code", "counts"),
-    [("0200", "00", False), ("0200", "11", False), ("0220", "94", False), ("0400", "25", False), ("0200", "51", True), ("0400", "96", True)],
-)
+    [
+        ("0200", "00", False), ("0200", "11", False), ("0220", "94", False), ("0400", "25", False), ("0200", "51", True),
+        ("0400", "96", True),
+    ],
+)  # fmt: skip
 def test_whatever_settles_a_message_must_name_our_merchant_and_a_refusal_need_not(mti, code, counts):
     answer = {**SALE_ANSWER, 39: code}
     assert messages.mismatch(mti, SALE_SENT, answer) == 0
@@ -424,3 +427,9 @@ def test_the_slip_names_the_cryptogram_by_its_kind_and_each_value_of_the_chip_by
     for at, tag in enumerate(named):
         assert "%s:%s" % (named[tag], ("%02X" % (0xA0 + at)) * 3) in printed
     assert messages.kept_of_chip(card, "ARQC:00")["chip"][0].startswith("ARQC:00"), "that of the request, where there was one"
+
+
+def test_a_chip_that_has_made_no_cryptogram_has_none_on_the_slip():
+    card = outcome.Outcome(outcome.DECLINED, "", "")
+    card.tags = {0x95: bytes(5), 0x9F27: b"\x00"}
+    assert messages.kept_of_chip(card)["chip"] == ["TVR:" + "00" * 5]

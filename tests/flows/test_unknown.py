@@ -1,5 +1,7 @@
 """No valid reply: never shown as failed, never forgotten, never charged twice."""
 
+import json
+
 import pytest
 
 from firmware.host.session import VAULT_MS
@@ -188,3 +190,15 @@ def test_a_vault_that_says_nothing_sends_nothing(counter, page):
         counter.type("ENTER")
     counter.walk(("交易未完成 工作密钥不可用 未扣款", "CANCEL"))
     assert counter.messages[since:] == [] and counter.record() is None
+
+
+def test_a_sale_that_was_cut_and_whose_card_number_is_lost_is_unresolved(counter):
+    counter.rules.add("next on sale silence")
+    start(counter)
+    counter.until(lambda: counter.record() is not None)
+    counter.plug()
+    key, value = counter.store.range("transactions")[0]
+    counter.store.commit([("transactions", key, json.dumps({**json.loads(value), "sealed": "!"}).encode(), "open")])
+    counter.power_on()
+    counter.run(5_000)
+    assert [record["phase"] for record in counter.terminal.ledger.unresolved()] == ["reversing"]
